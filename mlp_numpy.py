@@ -1,0 +1,70 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["numpy", "requests"]
+# ///
+"""A 784-100-10 network in NumPy: the gradient is written out by hand, one line for each line of the model."""
+from time import perf_counter
+
+import numpy as np
+
+import mnist
+
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 30, 50, 0.5
+
+
+# Weights
+def he_normal(rng, *shape):
+    return rng.normal(0, np.sqrt(2 / shape[0]), shape).astype(np.float32)
+
+
+def init_weights(rng):
+    return [he_normal(rng, 784, 100), np.zeros(100, np.float32),
+            he_normal(rng, 100, 10), np.zeros(10, np.float32)]
+
+
+# Model
+def forward(x, weights):
+    w1, b1, w2, b2 = weights
+    hidden = np.maximum(x @ w1 + b1, 0)  # (batch, 784) -> (batch, 100)
+    return hidden, hidden @ w2 + b2      # (batch, 100) -> (batch, 10)
+
+
+def accuracy(x, y, weights):
+    hidden, logits = forward(x, weights)
+    return (logits.argmax(axis=1) == y.argmax(axis=1)).mean()
+
+
+# Step
+def gradients(x, y, weights):
+    hidden, logits = forward(x, weights)
+    exp = np.exp(logits - logits.max(axis=1, keepdims=True))  # the shift keeps exp from overflowing
+    d_logits = (exp / exp.sum(axis=1, keepdims=True) - y) / np.float32(len(x))
+    d_hidden = d_logits @ weights[2].T * (hidden > 0)
+    return x.T @ d_hidden, d_hidden.sum(axis=0), hidden.T @ d_logits, d_logits.sum(axis=0)
+
+
+def step(x, y, weights, rate):
+    for w, d_w in zip(weights, gradients(x, y, weights)):
+        w -= rate * d_w
+
+
+# Training
+def train(epochs=EPOCHS, seed=0):
+    rng = np.random.default_rng(seed)
+    (x_train, y_train), valid, test = mnist.load_data(one_hot=True)
+    weights = init_weights(rng)
+    steps = len(x_train) // BATCH_SIZE
+    rates = iter(np.linspace(LEARNING_RATE, 0, epochs * steps, endpoint=False, dtype=np.float32))
+    for epoch in range(1, epochs + 1):
+        start = perf_counter()
+        x, y = mnist.epoch(x_train, y_train, rng)
+        for i in range(0, steps * BATCH_SIZE, BATCH_SIZE):
+            step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], weights, next(rates))
+        print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")
+    test_accuracy = accuracy(*test, weights)
+    print(f"test accuracy {test_accuracy:.2%}")
+    return float(test_accuracy)
+
+
+if __name__ == "__main__":
+    train()

@@ -1,0 +1,73 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["numpy", "requests", "torch"]
+# ///
+"""A 784-100-10 network in PyTorch: a module, an optimizer, a schedule, and autograd that follows ordinary Python."""
+from time import perf_counter
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import mnist
+
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 30, 50, 0.5
+DEVICE = torch.accelerator.current_accelerator() or torch.device("cpu")
+
+
+# Weights
+def init_weights(layer):
+    if isinstance(layer, nn.Linear):
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+
+
+# Model
+def build_model():
+    model = nn.Sequential(
+        nn.Linear(784, 100), nn.ReLU(),  # (batch, 784) -> (batch, 100)
+        nn.Linear(100, 10))              # (batch, 100) -> (batch, 10)
+    return model.apply(init_weights).to(DEVICE)
+
+
+@torch.no_grad()
+def accuracy(x, y, model):
+    return (model(x).argmax(dim=1) == y).float().mean().item()
+
+
+# Step
+def step(x, y, model, optimizer, schedule):
+    loss = F.cross_entropy(model(x), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    schedule.step()
+
+
+# Training
+def tensors(x, y):
+    return torch.from_numpy(x).to(DEVICE), torch.from_numpy(y).to(DEVICE)
+
+
+def train(epochs=EPOCHS, seed=0):
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    (x_train, y_train), valid, test = mnist.load_data()
+    model = build_model()
+    steps = len(x_train) // BATCH_SIZE
+    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: 1 - done / (epochs * steps))
+    for epoch in range(1, epochs + 1):
+        start = perf_counter()
+        x, y = tensors(*mnist.epoch(x_train, y_train, rng))
+        for i in range(0, steps * BATCH_SIZE, BATCH_SIZE):
+            step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], model, optimizer, schedule)
+        print(f"epoch {epoch:2}  validation accuracy {accuracy(*tensors(*valid), model):.2%}  {perf_counter() - start:.2f} s")
+    test_accuracy = accuracy(*tensors(*test), model)
+    print(f"test accuracy {test_accuracy:.2%}")
+    return test_accuracy
+
+
+if __name__ == "__main__":
+    train()
