@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["jax", "numpy", "requests"]
 # ///
-"""A 784-100-10 network in JAX: pure functions, transformed by grad and jit; a whole epoch is one compiled scan."""
+"""A 784-100-10 network in JAX: pure functions, transformed by grad and jit; an epoch is one compiled scan."""
 from time import perf_counter
 
 import jax

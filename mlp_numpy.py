@@ -61,9 +61,9 @@ def train(epochs=EPOCHS, seed=0):
         for i in range(0, steps * BATCH_SIZE, BATCH_SIZE):
             step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], weights, next(rates))
         print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")
-    test_accuracy = accuracy(*test, weights)
+    test_accuracy = float(accuracy(*test, weights))
     print(f"test accuracy {test_accuracy:.2%}")
-    return float(test_accuracy)
+    return test_accuracy
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from time import perf_counter
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 import mnist
@@ -25,20 +24,21 @@ def init_weights(layer):
 
 # Model
 def build_model():
-    model = nn.Sequential(
+    return nn.Sequential(
         nn.Linear(784, 100), nn.ReLU(),  # (batch, 784) -> (batch, 100)
-        nn.Linear(100, 10))              # (batch, 100) -> (batch, 10)
-    return model.apply(init_weights).to(DEVICE)
+        nn.Linear(100, 10),              # (batch, 100) -> (batch, 10)
+    ).apply(init_weights).to(DEVICE)
 
 
 @torch.no_grad()
 def accuracy(x, y, model):
-    return (model(x).argmax(dim=1) == y).float().mean().item()
+    logits = model(torch.from_numpy(x).to(DEVICE))
+    return (logits.argmax(dim=1).cpu().numpy() == y).mean()
 
 
 # Step
 def step(x, y, model, optimizer, schedule):
-    loss = F.cross_entropy(model(x), y)
+    loss = nn.functional.cross_entropy(model(x), y)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -46,10 +46,6 @@ def step(x, y, model, optimizer, schedule):
 
 
 # Training
-def tensors(x, y):
-    return torch.from_numpy(x).to(DEVICE), torch.from_numpy(y).to(DEVICE)
-
-
 def train(epochs=EPOCHS, seed=0):
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
@@ -60,11 +56,11 @@ def train(epochs=EPOCHS, seed=0):
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: 1 - done / (epochs * steps))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = tensors(*mnist.epoch(x_train, y_train, rng))
+        x, y = (torch.from_numpy(a).to(DEVICE) for a in mnist.epoch(x_train, y_train, rng))
         for i in range(0, steps * BATCH_SIZE, BATCH_SIZE):
             step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], model, optimizer, schedule)
-        print(f"epoch {epoch:2}  validation accuracy {accuracy(*tensors(*valid), model):.2%}  {perf_counter() - start:.2f} s")
-    test_accuracy = accuracy(*tensors(*test), model)
+        print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")
+    test_accuracy = float(accuracy(*test, model))
     print(f"test accuracy {test_accuracy:.2%}")
     return test_accuracy
 

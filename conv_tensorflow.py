@@ -1,0 +1,79 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["numpy", "requests", "tensorflow", "tqdm"]
+# ///
+"""A small ConvNet in TensorFlow 2: variables, a GradientTape, and a tf.function for the step."""
+import os
+import sys
+from time import perf_counter
+
+import numpy as np
+from tqdm import tqdm
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or else the C++ side greets at length on stderr
+import tensorflow as tf
+
+import mnist
+
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 10, 50, 0.3
+
+
+# Weights
+def he_normal(*shape):
+    return tf.Variable(tf.random.normal(shape, stddev=np.sqrt(2 / np.prod(shape[:-1]))))
+
+
+def zeros(size):
+    return tf.Variable(tf.zeros(size))
+
+
+def init_weights():
+    return [he_normal(5, 5, 1, 8), zeros(8), he_normal(5, 5, 8, 16), zeros(16),
+            he_normal(1600, 100), zeros(100), he_normal(100, 10), zeros(10)]
+
+
+# Model
+def forward(x, weights):
+    w1, b1, w2, b2, w3, b3, w4, b4 = weights
+    conv1 = tf.nn.relu(tf.nn.conv2d(x, w1, 1, "VALID") + b1)       # (batch, 28, 28, 1) -> (batch, 24, 24, 8)
+    conv2 = tf.nn.relu(tf.nn.conv2d(conv1, w2, 1, "VALID") + b2)   # -> (batch, 20, 20, 16)
+    pooled = tf.nn.max_pool2d(conv2, 2, 2, "VALID")                # -> (batch, 10, 10, 16)
+    hidden = tf.nn.relu(tf.reshape(pooled, (-1, 1600)) @ w3 + b3)  # -> (batch, 100)
+    return hidden @ w4 + b4                                        # -> (batch, 10)
+
+
+def accuracy(x, y, weights):
+    return tf.reduce_mean(tf.cast(tf.argmax(forward(x, weights), axis=1) == y, tf.float32))
+
+
+# Step
+@tf.function(jit_compile=True)  # compiled by XLA, a step takes two thirds of the time
+def step(x, y, weights, rate):
+    with tf.GradientTape() as tape:
+        logits = forward(x, weights)
+        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits))
+    for w, d_w in zip(weights, tape.gradient(loss, weights)):
+        w.assign_sub(rate * d_w)
+
+
+# Training
+def train(epochs=EPOCHS, seed=0):
+    rng = np.random.default_rng(seed)
+    tf.random.set_seed(seed)
+    (x_train, y_train), valid, test = mnist.load_data(reshape=(28, 28, 1))
+    weights = init_weights()
+    steps = len(x_train) // BATCH_SIZE
+    rates = iter(np.linspace(LEARNING_RATE, 0, epochs * steps, endpoint=False, dtype=np.float32))
+    for epoch in range(1, epochs + 1):
+        start = perf_counter()
+        x, y = mnist.epoch(x_train, y_train, rng)
+        for i in tqdm(range(0, steps * BATCH_SIZE, BATCH_SIZE), file=sys.stdout, leave=False, disable=None):
+            step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], weights, next(rates))
+        print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")
+    test_accuracy = float(accuracy(*test, weights))
+    print(f"test accuracy {test_accuracy:.2%}")
+    return test_accuracy
+
+
+if __name__ == "__main__":
+    train()

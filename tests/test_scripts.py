@@ -1,0 +1,99 @@
+"""The twelve scripts, run as a user runs them: on the sample always, on the whole of MNIST with `pytest -m full`."""
+import json
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import mnist
+
+ROOT = Path(mnist.__file__).resolve().parent
+LIBRARIES = ["numpy", "theano", "tensorflow", "keras", "torch", "jax"]
+SCRIPTS = [f"{network}_{library}" for network in ("mlp", "conv") for library in LIBRARIES]
+EPOCHS = {"mlp": 30, "conv": 10}
+FULL = Path(os.environ.get("MNIST_DIR") or ROOT.parent / "shared" / "data" / "mnist")
+
+
+def python(*arguments, data=mnist.SAMPLE, **environment):
+    """Run Python in the repository's root on the digits in `data`, stdout and stderr no terminals."""
+    environment = {**os.environ, "MNIST_DIR": str(data), **environment}
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+@cache
+def on_sample(script):
+    return python(f"{script}.py")
+
+
+def trained(process):
+    """Return the test accuracy that a finished script printed, checking every line it wrote."""
+    assert process.returncode == 0, process.stderr
+    *epochs, last = process.stdout.splitlines()
+    for number, line in enumerate(epochs, 1):
+        assert re.fullmatch(rf"epoch {number:2}  validation accuracy \d+\.\d\d%  \d+\.\d\d s", line)
+    assert re.fullmatch(r"test accuracy \d+\.\d\d%", last)
+    return float(last.split()[-1].rstrip("%")), len(epochs)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_learns_the_sample(script):
+    accuracy, epochs = trained(on_sample(script))
+    assert epochs == EPOCHS[script.split("_")[0]]
+    assert accuracy >= {"mlp": 94.5, "conv": 96.5}[script.split("_")[0]]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_says_nothing_else(script):
+    assert on_sample(script).stderr == ""
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_same_seed_gives_the_same_figures(script):
+    process = python("-c", f"import json, {script} as s; print(json.dumps([s.train(2, seed) for seed in (1, 1, 2)]))")
+    assert process.returncode == 0, process.stderr
+    *lines, returned = process.stdout.splitlines()
+    figures = [re.sub(r"[\d.]+ s$", "", line) for line in lines]  # all but the seconds
+    assert figures[0:3] == figures[3:6] != figures[6:9]
+    first, again, other = json.loads(returned)
+    assert first == again
+    assert [f"test accuracy {a:.2%}" for a in (first, other)] == [lines[2], lines[8]]
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])  # TensorFlow, the default, is tested above
+@pytest.mark.parametrize("script", ["mlp_keras", "conv_keras"])
+def test_keras_runs_on_every_engine(script, backend):
+    check = f"import keras, {script} as s; s.train(3); assert keras.backend.backend() == '{backend}'"
+    accuracy, _ = trained(python("-c", check, KERAS_BACKEND=backend))
+    assert accuracy >= 85
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not FULL.is_dir(), reason="set MNIST_DIR to a folder with the whole of MNIST")
+class TestFull:
+    accuracies = {}
+
+    @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize("script", [s for s in SCRIPTS if s.startswith("mlp")])
+    def test_mlp(self, script, seed):
+        self.train(script, seed, at_least=98.4)
+
+    @pytest.mark.parametrize("script", [s for s in SCRIPTS if s.startswith("conv")])
+    def test_conv(self, script):
+        self.train(script, 0, at_least=99.1)
+
+    @pytest.mark.parametrize("network, at_least", [("mlp", 98.6), ("conv", 99.3)])
+    def test_the_average_over_the_six(self, network, at_least):
+        accuracies = [a for script, a in self.accuracies.items() if script.startswith(network)]
+        if len({name.split()[0] for name in self.accuracies if name.startswith(network)}) < len(LIBRARIES):
+            pytest.skip("an average over the six needs all six in the same run")
+        assert sum(accuracies) / len(accuracies) >= at_least
+
+    def train(self, script, seed, at_least):
+        accuracy, _ = trained(python("-c", f"import {script}; {script}.train(seed={seed})", data=FULL))
+        print(f"{script} seed {seed}: {accuracy:.2f} %")
+        self.accuracies[f"{script} seed {seed}"] = accuracy
+        assert accuracy >= at_least
