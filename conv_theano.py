@@ -35,9 +35,9 @@ def patches(x, channels, size):  # the batch is the last axis, so that to take p
 
 
 def pool(x):  # with switch instead of maximum, whose gradient goes to both when two pixels are equal
-    x = x.reshape((16, 10, 2, 10, 2, -1))
+    x = x.reshape((16 * 10, 2, 10, 2, -1))
     x = T.switch(T.ge(x[..., 0, :], x[..., 1, :]), x[..., 0, :], x[..., 1, :])
-    return T.switch(T.ge(x[:, :, 0], x[:, :, 1]), x[:, :, 0], x[:, :, 1]).reshape((16 * 10 * 10, -1))
+    return T.switch(T.ge(x[:, 0], x[:, 1]), x[:, 0], x[:, 1]).reshape((16 * 10 * 10, -1))
 
 
 def forward(x, weights):

@@ -8,7 +8,7 @@ from time import perf_counter
 
 import numpy as np
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or else TensorFlow greets at length on stderr
+os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}  # TensorFlow: no greetings on stderr
 import keras
 from keras import layers
 

@@ -67,7 +67,7 @@ def load_data(one_hot=False, reshape=None, validation_size=10_000):
         raise ValueError(f"reshape is {reshape!r}, but an image has 784 values: (784,), (28, 28), (28, 28, 1) "
                          "and (1, 28, 28) are possible, any shape whose product is 784.") from None
     folder, contents = _find()
-    x, y, x_test, y_test = (_decode(content, name, folder) for name, content in contents.items())
+    x, y, x_test, y_test = (_decode(content, path) for path, content in contents.items())
     for images, labels, part in (x, y, "train"), (x_test, y_test, "t10k"):
         if len(images) != len(labels):
             raise DataError(f"{folder}: the {part} files hold {len(images):,} images but {len(labels):,} labels. "
@@ -100,12 +100,12 @@ def epoch(x, y, rng, shift=1):
 
 
 def _find():
-    """Return the folder and the {name: decompressed bytes} of its four files, by the order in load_data."""
+    """Return the folder and {path: decompressed bytes} of its four files, sought in load_data's order."""
     if os.environ.get("MNIST_DIR"):
         return _read_folder(Path(os.environ["MNIST_DIR"]), "MNIST_DIR names this folder; correct it, or unset it "
                             "to have the digits downloaded.")
     try:
-        return DATA, {name: _cached(name) or _download(name) for name in SHA256}
+        return DATA, {DATA / f"{name}.gz": _cached(name) or _download(name) for name in SHA256}
     except MirrorError as error:
         print(f"{error}\nTraining goes on with the sample, 5,000 of the digits: its figures are not MNIST figures.\n"
               "For the whole of MNIST, set MNIST_DIR to a folder that holds the four files, or download them to "
@@ -114,7 +114,7 @@ def _find():
 
 
 def _read_folder(folder, advice):
-    """Return `folder` and its four files' decompressed bytes; any data set in MNIST's format will do."""
+    """Return `folder` and {path: decompressed bytes} of its four files; any data set in MNIST's format will do."""
     contents = {}
     for name in SHA256:
         spellings = [name, name + ".gz", name.replace("-idx", ".idx"), name.replace("-idx", ".idx") + ".gz"]
@@ -122,7 +122,7 @@ def _read_folder(folder, advice):
         if not found:
             raise DataError(f"{folder / name} is missing, and so is {name}.gz. {advice}")
         try:
-            contents[name] = _read(found[0])
+            contents[found[0]] = _read(found[0])
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{found[0]} cannot be read: {error}. {advice}") from None
     return folder, contents
@@ -134,24 +134,24 @@ def _read(path):
     return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
 
 
-def _decode(content, name, folder):
-    """Return the uint8 array in the IDX file `content`: images (n, 784) or labels (n,).
+def _decode(content, path):
+    """Return the uint8 array in `content`, which came from the IDX file `path`: images (n, 784) or labels (n,).
 
     The format: a magic number (2051 for images, 2049 for labels), the size of each dimension, all
     big-endian 32-bit integers, then one byte a value. Source: http://yann.lecun.com/exdb/mnist/.
     """
-    wanted = (2051, 28, 28) if "images" in name else (2049,)
+    wanted = (2051, 28, 28) if "images" in path.name else (2049,)
     start = 4 * (len(wanted) + 1)
     magic, count, *size = struct.unpack(f">{len(wanted) + 1}I", content[:start].ljust(start, b"\0"))
     if (magic, *size) != wanted:
-        raise DataError(f"{folder / name} is no IDX file of this kind: magic number and image size are "
-                        f"{(magic, *size)} instead of {wanted}.")
+        raise DataError(f"{path} is no IDX file of this kind: magic number and image size are {(magic, *size)} "
+                        f"instead of {wanted}.")
+    if len(content) != start + count * (784 if size else 1):
+        raise DataError(f"{path} announces {count:,} {'images of 784 bytes' if size else 'labels'}, but "
+                        f"{max(len(content) - start, 0):,} bytes follow. It is damaged.")
     values = np.frombuffer(content, np.uint8, offset=start)
-    if len(values) != count * (784 if size else 1):
-        raise DataError(f"{folder / name} announces {count:,} {'images of 784 bytes' if size else 'labels'}, "
-                        f"but {len(values):,} bytes follow. It is damaged.")
     if not size and count and values.max() > 9:
-        raise DataError(f"{folder / name} has the label {values.max()}; only 0 to 9 are possible.")
+        raise DataError(f"{path} has the label {values.max()}; only 0 to 9 are possible.")
     return values.reshape(count, 784) if size else values
 
 
@@ -181,7 +181,8 @@ def _download(name):
         os.replace(temporary, final)  # in one step: a second process sees the whole file or none
         return content
     except OSError as error:
-        raise DataError(f"{final} cannot be written: {error.strerror}. Nothing half-written is left. {advice}") from None
+        raise DataError(f"{final} cannot be written: {error.strerror}. Nothing half-written is left. "
+                        f"{advice}") from None
     except KeyboardInterrupt:
         raise DataError(f"The download of {final.name} was interrupted. Nothing half-written is left; "
                         "the same command begins it anew.") from None
@@ -219,16 +220,18 @@ def _fetch_from(url, file, sha256):
             raise requests.HTTPError(response=response)
         if response.status_code != 200:
             raise ValueError(f"answered {response.status_code} {response.reason}")
-        total = int(response.headers.get("Content-Length", 0))
+        total = response.headers.get("Content-Length", "")
+        of_total = f" of {int(total) / 1e6:.1f}" if total.isdigit() else ""
         terminal = sys.stderr.isatty()
         print(f"downloading {url}", end="" if terminal else "\n", file=sys.stderr, flush=True)
+        # read1 returns what has arrived; read, all that urllib3 1 has, waits for the whole chunk, however it trickles.
+        read = getattr(response.raw, "read1", response.raw.read)
         try:
-            # read1 returns what has arrived; read and iter_content wait for whole chunks, however slowly they trickle.
-            while chunk := response.raw.read1(1 << 16):
+            while chunk := read(1 << 16):
                 file.write(chunk)
                 if terminal:
-                    of_total = f" of {total / 1e6:.1f}" if total else ""
-                    print(f"\rdownloading {url}  {file.tell() / 1e6:.1f}{of_total} MB ", end="", file=sys.stderr, flush=True)
+                    progress = f"\rdownloading {url}  {file.tell() / 1e6:.1f}{of_total} MB "
+                    print(progress, end="", file=sys.stderr, flush=True)
                 if time.monotonic() > deadline:
                     raise requests.Timeout
         finally:
@@ -251,6 +254,8 @@ def _reason(error):
     response = getattr(error, "response", None)
     if response is not None:
         return f"answered {response.status_code} {response.reason}"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "has no certificate that this machine trusts"
     if isinstance(error, requests.ConnectionError):
         return "cannot be reached"
     if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
@@ -267,6 +272,7 @@ def _draw(image):
 
 def _show():
     """Print where the files are, the size of each part, the digits per class, and one digit of each class."""
+    sys.stdout.reconfigure(errors="replace")  # a terminal without Braille shows question marks
     folder, _ = _find()
     os.environ["MNIST_DIR"] = str(folder)  # what was found is not looked for again
     parts = dict(zip(("training", "validation", "test"), load_data()))

@@ -18,10 +18,10 @@ EPOCHS = {"mlp": 30, "conv": 10}
 FULL = Path(os.environ.get("MNIST_DIR") or ROOT.parent / "shared" / "data" / "mnist")
 
 
-def python(*arguments, data=mnist.SAMPLE, **environment):
+def python(*arguments, data=mnist.SAMPLE, python=sys.executable, **environment):
     """Run Python in the repository's root on the digits in `data`, stdout and stderr no terminals."""
     environment = {**os.environ, "MNIST_DIR": str(data), **environment}
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
+    return subprocess.run([python, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
 @cache
@@ -37,6 +37,10 @@ def trained(process):
         assert re.fullmatch(rf"epoch {number:2}  validation accuracy \d+\.\d\d%  \d+\.\d\d s", line)
     assert re.fullmatch(r"test accuracy \d+\.\d\d%", last)
     return float(last.split()[-1].rstrip("%")), len(epochs)
+
+
+def seconds_off(lines):
+    return [re.sub(r"[\d.]+ s$", "", line) for line in lines]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -56,7 +60,7 @@ def test_the_same_seed_gives_the_same_figures(script):
     process = python("-c", f"import json, {script} as s; print(json.dumps([s.train(2, seed) for seed in (1, 1, 2)]))")
     assert process.returncode == 0, process.stderr
     *lines, returned = process.stdout.splitlines()
-    figures = [re.sub(r"[\d.]+ s$", "", line) for line in lines]  # all but the seconds
+    figures = seconds_off(lines)
     assert figures[0:3] == figures[3:6] != figures[6:9]
     first, again, other = json.loads(returned)
     assert first == again
@@ -69,6 +73,17 @@ def test_keras_runs_on_every_engine(script, backend):
     check = f"import keras, {script} as s; s.train(3); assert keras.backend.backend() == '{backend}'"
     accuracy, _ = trained(python("-c", check, KERAS_BACKEND=backend))
     assert accuracy >= 85
+
+
+@pytest.mark.skipif("THEANO_PYTHON" not in os.environ, reason="set THEANO_PYTHON to the Python of an environment with "
+                    "requirements-theano.txt to hold the genuine Theano against PyTensor")
+@pytest.mark.parametrize("script", ["mlp_theano", "conv_theano"])
+def test_the_genuine_theano_gives_the_figures_of_pytensor(script):
+    train = f"import {script} as s; print(s.theano.__name__, s.theano.__version__); s.train(1)"
+    pytensor = python("-c", train).stdout.splitlines()
+    theano = python("-c", train, python=os.environ["THEANO_PYTHON"], THEANO_FLAGS="blas.ldflags=").stdout.splitlines()
+    assert pytensor[0].startswith("pytensor") and theano[0] == "theano 1.0.5"
+    assert seconds_off(pytensor[1:]) == seconds_off(theano[1:])
 
 
 @pytest.mark.full
