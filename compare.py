@@ -46,8 +46,8 @@ def lines_of_code(path):
 def run(script, seed):
     """Train one script in a fresh interpreter; return what it printed, or raise RuntimeError with its last words.
 
-    Returns a dict: `epochs`, a list of [validation accuracy, seconds]; `test_accuracy`; and `start_seconds`, what
-    passes until the first epoch ends, less a median epoch: imports, loading and compiling.
+    Returns a dict: `epochs`, a list of [validation accuracy, seconds]; `test_accuracy`; and `start_seconds`, from
+    the start of the process to the end of the first epoch, less a median epoch: importing, loading, compiling.
     """
     command = [sys.executable, "-u", "-c", f"import {script}; {script}.train(seed={seed})"]
     begin, first, epochs, test_accuracy = perf_counter(), None, [], None
@@ -62,7 +62,7 @@ def run(script, seed):
         errors = process.stderr.read().strip()
     print()
     if process.returncode or test_accuracy is None:
-        raise RuntimeError(f"{script} ended with status {process.returncode}. Its last words: {errors[-500:] or 'none'}")
+        raise RuntimeError(f"{script} ended with status {process.returncode} and said: {errors[-500:] or 'nothing'}")
     return {"epochs": epochs, "test_accuracy": test_accuracy, "start_seconds": round(first - seconds(epochs), 2)}
 
 
@@ -87,9 +87,10 @@ def table(runs):
         if of_script:
             accuracies = [100 * r["test_accuracy"] for r in of_script]
             spread = f" ± {stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
-            rows.append(f"| [`{script}.py`]({script}.py) | {LIBRARIES[script.split('_')[1]]} "
-                        f"| {mean(accuracies):.2f}{spread} % | {mean(seconds(r['epochs']) for r in of_script):.2f} "
-                        f"| {mean(r['start_seconds'] for r in of_script):.0f} | {lines_of_code(ROOT / f'{script}.py')} |")
+            cells = (f"[`{script}.py`]({script}.py)", LIBRARIES[script.split("_")[1]],
+                     f"{mean(accuracies):.2f}{spread} %", f"{mean(seconds(r['epochs']) for r in of_script):.2f}",
+                     f"{max(r['start_seconds'] for r in of_script):.0f}", str(lines_of_code(ROOT / f"{script}.py")))
+            rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
@@ -141,8 +142,9 @@ def main():
     print(f"\n{machine()}\n\n{table(runs)}")
     if arguments.readme:
         readme = ROOT / "README.md"
-        before, _, after = re.split(r"(?<=<!-- table -->\n)(.*?)(?=<!-- end -->)", readme.read_text("utf-8"), flags=re.S)
-        replace(readme, f"{before}{table(runs)}\n\nOn {machine()}.\n{after}")
+        before, rest = readme.read_text("utf-8").split("<!-- table -->\n")
+        after = rest.split("<!-- end -->")[1]
+        replace(readme, f"{before}<!-- table -->\n{table(runs)}\n\nOn {machine()}.\n<!-- end -->{after}")
         draw(runs, ROOT / "docs" / "comparison.svg")
     return 1 if failed else 0
 

@@ -16,7 +16,7 @@ try:
     import keras
 finally:
     os.dup2(stderr, 2)
-os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # on another engine, Keras loads TensorFlow only later: then without greetings
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # another engine loads TensorFlow only later: then without greetings
 from keras import layers
 
 import mnist

@@ -14,7 +14,7 @@ from tqdm import tqdm
 import mnist
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 10, 50, 0.3
-DEVICE = torch.accelerator.current_accelerator() or torch.device("cpu")
+DEVICE = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
 # Weights

@@ -94,9 +94,13 @@ def epoch(x, y, rng, shift=1):
     """
     order = rng.permutation(len(x))
     down, right = rng.integers(2 * shift + 1, size=(2, len(x)))
-    padded = np.pad(x.reshape(-1, 28, 28), ((0, 0), (shift, shift), (shift, shift)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (28, 28), axis=(1, 2))  # (n, down, right, 28, 28)
-    return windows[order, down, right].reshape(x.shape), y[order]
+    images, moved = x.reshape(-1, 28, 28), np.empty((len(x), 28, 28), x.dtype)
+    for i in range(0, len(x), 1000):  # in parts that fit into the processor's caches
+        part = slice(i, i + 1000)
+        padded = np.pad(images[order[part]], ((0, 0), (shift, shift), (shift, shift)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (28, 28), axis=(1, 2))  # (n, down, right, 28, 28)
+        moved[part] = windows[np.arange(len(padded)), down[part], right[part]]
+    return moved.reshape(x.shape), y[order]
 
 
 def _find():

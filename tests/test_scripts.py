@@ -15,13 +15,14 @@ ROOT = Path(mnist.__file__).resolve().parent
 LIBRARIES = ["numpy", "theano", "tensorflow", "keras", "torch", "jax"]
 SCRIPTS = [f"{network}_{library}" for network in ("mlp", "conv") for library in LIBRARIES]
 EPOCHS = {"mlp": 30, "conv": 10}
-FULL = Path(os.environ.get("MNIST_DIR") or ROOT.parent / "shared" / "data" / "mnist")
+FULL = next((folder for folder in (Path(os.environ.get("MNIST_DIR", ROOT / "data")), ROOT.parent / "shared/data/mnist")
+             if any(folder.glob("train-images*"))), None)
 
 
-def python(*arguments, data=mnist.SAMPLE, python=sys.executable, **environment):
+def python(*arguments, data=mnist.SAMPLE, executable=sys.executable, **environment):
     """Run Python in the repository's root on the digits in `data`, stdout and stderr no terminals."""
     environment = {**os.environ, "MNIST_DIR": str(data), **environment}
-    return subprocess.run([python, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
+    return subprocess.run([executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
 @cache
@@ -75,19 +76,27 @@ def test_keras_runs_on_every_engine(script, backend):
     assert accuracy >= 85
 
 
+@pytest.mark.parametrize("script", ["mlp_torch", "conv_torch"])
+def test_torch_built_for_cuda_runs_on_a_machine_without(script):
+    pretend = "import torch; torch._C._accelerator_getAccelerator = lambda: torch.device('cuda')"
+    process = python("-c", f"{pretend}; import {script}; print({script}.DEVICE)", CUDA_VISIBLE_DEVICES="")
+    assert process.stdout == "cpu\n", process.stderr
+
+
 @pytest.mark.skipif("THEANO_PYTHON" not in os.environ, reason="set THEANO_PYTHON to the Python of an environment with "
                     "requirements-theano.txt to hold the genuine Theano against PyTensor")
 @pytest.mark.parametrize("script", ["mlp_theano", "conv_theano"])
 def test_the_genuine_theano_gives_the_figures_of_pytensor(script):
     train = f"import {script} as s; print(s.theano.__name__, s.theano.__version__); s.train(1)"
     pytensor = python("-c", train).stdout.splitlines()
-    theano = python("-c", train, python=os.environ["THEANO_PYTHON"], THEANO_FLAGS="blas.ldflags=").stdout.splitlines()
+    theano = python("-c", train, executable=os.environ["THEANO_PYTHON"], THEANO_FLAGS="blas.ldflags=")
+    theano = theano.stdout.splitlines()
     assert pytensor[0].startswith("pytensor") and theano[0] == "theano 1.0.5"
     assert seconds_off(pytensor[1:]) == seconds_off(theano[1:])
 
 
 @pytest.mark.full
-@pytest.mark.skipif(not FULL.is_dir(), reason="set MNIST_DIR to a folder with the whole of MNIST")
+@pytest.mark.skipif(FULL is None, reason="needs the whole of MNIST: run mlp_numpy.py to download it, or set MNIST_DIR")
 class TestFull:
     accuracies = {}
 
