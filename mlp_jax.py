@@ -11,7 +11,7 @@ import numpy as np
 
 import mnist
 
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 30, 50, 0.5
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 50, 50, 0.5
 
 
 # Weights

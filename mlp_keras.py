@@ -14,7 +14,7 @@ from keras import layers
 
 import mnist
 
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 30, 50, 0.5
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 50, 50, 0.5
 
 
 # Weights

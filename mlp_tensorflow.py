@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import mnist
 
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 30, 50, 0.5
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 50, 50, 0.5
 
 
 # Weights

@@ -14,7 +14,7 @@ except ImportError:
 
 import mnist
 
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 30, 50, 0.5
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 50, 50, 0.5
 T = theano.tensor
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 import mnist
 
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 30, 50, 0.5
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 50, 50, 0.5
 DEVICE = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 

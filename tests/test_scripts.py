@@ -14,7 +14,7 @@ import mnist
 ROOT = Path(mnist.__file__).resolve().parent
 LIBRARIES = ["numpy", "theano", "tensorflow", "keras", "torch", "jax"]
 SCRIPTS = [f"{network}_{library}" for network in ("mlp", "conv") for library in LIBRARIES]
-EPOCHS = {"mlp": 30, "conv": 10}
+EPOCHS = {"mlp": 50, "conv": 10}
 FULL = next((folder for folder in (Path(os.environ.get("MNIST_DIR", ROOT / "data")), ROOT.parent / "shared/data/mnist")
              if any(folder.glob("train-images*"))), None)
 
