@@ -34,15 +34,15 @@ def patches(x, channels, size):  # the batch is the last axis, so that to take p
     return x.reshape((pixels.size, -1))[windows.ravel()].reshape((channels * 5 * 5, -1))
 
 
-def pool(x):  # with switch instead of maximum, whose gradient goes to both when two pixels are equal
+def pool(x):  # not T.max: its gradient goes to all pixels that are equal, that of T.maximum to the first
     x = x.reshape((16 * 10, 2, 10, 2, -1))
-    x = T.switch(T.ge(x[..., 0, :], x[..., 1, :]), x[..., 0, :], x[..., 1, :])
-    return T.switch(T.ge(x[:, 0], x[:, 1]), x[:, 0], x[:, 1]).reshape((16 * 10 * 10, -1))
+    x = T.maximum(x[..., 0, :], x[..., 1, :])
+    return T.maximum(x[:, 0], x[:, 1]).reshape((16 * 10 * 10, -1))
 
 
 def forward(x, weights):
     w1, b1, w2, b2, w3, b3, w4, b4 = weights
-    # In T.maximum the 0 comes first, because where both are equal the gradient goes to the first.
+    # The 0 comes first in T.maximum, so that the gradient at 0 is 0, as in the other libraries.
     conv1 = T.maximum(0, T.dot(w1, patches(x.T, 1, 28)) + b1[:, None])    # (784, batch) -> (8, 24 * 24 * batch)
     conv2 = T.maximum(0, T.dot(w2, patches(conv1, 8, 24)) + b2[:, None])  # -> (16, 20 * 20 * batch)
     hidden = T.maximum(0, T.dot(w3, pool(conv2)) + b3[:, None])           # -> (1600, batch) -> (100, batch)

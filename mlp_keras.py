@@ -40,7 +40,7 @@ def compile_model(model, steps, epochs):
     model.compile(
         keras.optimizers.SGD(rate),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"], steps_per_execution=50)
+        metrics=["accuracy"], steps_per_execution=1 if keras.backend.backend() == "torch" else 50)
 
 
 # Training

@@ -35,7 +35,7 @@ def accuracy(x, y, weights):
 
 
 # Step
-def gradients(x, y, weights):
+def gradients(x, y, weights):  # d_ is for derivative: of the loss, the mean cross-entropy, by what is named
     hidden, logits = forward(x, weights)
     exp = np.exp(logits - logits.max(axis=1, keepdims=True))  # the shift keeps exp from overflowing
     d_logits = (exp / exp.sum(axis=1, keepdims=True) - y) / np.float32(len(x))

@@ -8,10 +8,14 @@ import numpy as np
 
 
 def he_normal(shapes, seed):
-    """Return weights and zero biases, in turn, for weights of the given shapes; float32, as the scripts have them."""
+    """Return float32 weights of the given shapes, each with its biases.
+
+    The biases are not zero: with zeros, the black background would sit exactly at the kink of the first ReLU, where
+    the last bit of a float32 decides the way.
+    """
     rng = np.random.default_rng(seed)
     weights = [rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape).astype(np.float32) for shape in shapes]
-    return [array for w in weights for array in (w, np.zeros(w.shape[-1], np.float32))]
+    return [array for w in weights for array in (w, rng.uniform(0.05, 0.2, w.shape[-1]).astype(np.float32))]
 
 
 PARAMETERS = {

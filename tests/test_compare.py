@@ -1,4 +1,5 @@
 """What compare.py measures is what the scripts print, and what the README shows is what it measured."""
+import io
 import json
 
 import pytest
@@ -18,6 +19,15 @@ def test_a_run_holds_what_the_script_printed(monkeypatch, capsys):
 def test_a_script_that_fails_is_reported_with_its_last_words(monkeypatch):
     monkeypatch.setenv("MNIST_DIR", "/nowhere")
     with pytest.raises(RuntimeError, match="mlp_numpy ended with status 1 and said: .* is missing"):
+        compare.run("mlp_numpy", 0)
+
+
+def test_figures_on_the_sample_are_not_taken_for_mnist_figures(monkeypatch):
+    only_the_sample = type("Process", (), {"returncode": 0, "__enter__": lambda p: p, "__exit__": lambda *_: None})()
+    only_the_sample.stdout = ["epoch  1  validation accuracy 90.00%  0.10 s\n", "test accuracy 90.00%\n"]
+    only_the_sample.stderr = io.StringIO("Training goes on with the sample: its figures are not MNIST figures.")
+    monkeypatch.setattr(compare.subprocess, "Popen", lambda *_, **__: only_the_sample)
+    with pytest.raises(RuntimeError, match="mlp_numpy found only the sample"):
         compare.run("mlp_numpy", 0)
 
 

@@ -48,7 +48,7 @@ def seconds_off(lines):
 def test_learns_the_sample(script):
     accuracy, epochs = trained(on_sample(script))
     assert epochs == EPOCHS[script.split("_")[0]]
-    assert accuracy >= {"mlp": 94.5, "conv": 96.5}[script.split("_")[0]]
+    assert accuracy >= {"mlp": 94.5, "conv": 95.5}[script.split("_")[0]]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
