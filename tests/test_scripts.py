@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 import mnist
+from compare import LIBRARIES, SCRIPTS
 
 ROOT = Path(mnist.__file__).resolve().parent
-LIBRARIES = ["numpy", "theano", "tensorflow", "keras", "torch", "jax"]
-SCRIPTS = [f"{network}_{library}" for network in ("mlp", "conv") for library in LIBRARIES]
 EPOCHS = {"mlp": 50, "conv": 10}
 FULL = next((folder for folder in (Path(os.environ.get("MNIST_DIR", ROOT / "data")), ROOT.parent / "shared/data/mnist")
              if any(folder.glob("train-images*"))), None)
