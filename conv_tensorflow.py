@@ -20,7 +20,7 @@ finally:
 
 import mnist
 
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 10, 50, 0.3
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 15, 32, 0.2
 
 
 # Weights
@@ -71,7 +71,7 @@ def train(epochs=EPOCHS, seed=0):
     rates = iter(np.linspace(LEARNING_RATE, 0, epochs * steps, endpoint=False, dtype=np.float32))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = mnist.epoch(x_train, y_train, rng)
+        x, y = mnist.epoch(x_train, y_train, rng, shift=2)
         for i in tqdm(range(0, steps * BATCH_SIZE, BATCH_SIZE), file=sys.stdout, leave=False, disable=None):
             step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], weights, next(rates))
         print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")

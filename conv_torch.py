@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 import mnist
 
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 10, 50, 0.3
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 15, 32, 0.2
 DEVICE = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
@@ -61,7 +61,7 @@ def train(epochs=EPOCHS, seed=0):
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: 1 - done / (epochs * steps))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = (torch.from_numpy(a).to(DEVICE) for a in mnist.epoch(x_train, y_train, rng))
+        x, y = (torch.from_numpy(a).to(DEVICE) for a in mnist.epoch(x_train, y_train, rng, shift=2))
         for i in tqdm(range(0, steps * BATCH_SIZE, BATCH_SIZE), file=sys.stdout, leave=False, disable=None):
             step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], model, optimizer, schedule)
         print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")

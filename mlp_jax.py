@@ -11,7 +11,7 @@ import numpy as np
 
 import mnist
 
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 50, 50, 0.5
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 100, 50, 0.5
 
 
 # Weights
@@ -62,7 +62,7 @@ def train(epochs=EPOCHS, seed=0):
         start = perf_counter()
         x, y = mnist.epoch(x_train, y_train, rng)
         weights = train_epoch(weights, x[:steps * BATCH_SIZE], y[:steps * BATCH_SIZE], rates[epoch - 1])
-        print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")
+        print(f"epoch {epoch:3}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, weights))
     print(f"test accuracy {test_accuracy:.2%}")
     return test_accuracy

@@ -14,7 +14,7 @@ from keras import layers
 
 import mnist
 
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 50, 50, 0.5
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 100, 50, 0.5
 
 
 # Weights
@@ -56,7 +56,7 @@ def train(epochs=EPOCHS, seed=0):
         x, y = mnist.epoch(x_train, y_train, rng)
         x, y = x[:steps * BATCH_SIZE], y[:steps * BATCH_SIZE]
         model.fit(x, y, BATCH_SIZE, shuffle=False, verbose=0)  # mnist.epoch has shuffled them
-        print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")
+        print(f"epoch {epoch:3}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = accuracy(*test, model)
     print(f"test accuracy {test_accuracy:.2%}")
     return test_accuracy

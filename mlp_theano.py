@@ -14,7 +14,7 @@ except ImportError:
 
 import mnist
 
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 50, 50, 0.5
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 100, 50, 0.5
 T = theano.tensor
 
 
@@ -61,7 +61,7 @@ def train(epochs=EPOCHS, seed=0):
         x, y = mnist.epoch(x_train, y_train, rng)
         for i in range(0, steps * BATCH_SIZE, BATCH_SIZE):
             step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], next(rates))
-        print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, predict):.2%}  {perf_counter() - start:.2f} s")
+        print(f"epoch {epoch:3}  validation accuracy {accuracy(*valid, predict):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, predict))
     print(f"test accuracy {test_accuracy:.2%}")
     return test_accuracy

@@ -11,7 +11,7 @@ from torch import nn
 
 import mnist
 
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 50, 50, 0.5
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 100, 50, 0.5
 DEVICE = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
@@ -59,7 +59,7 @@ def train(epochs=EPOCHS, seed=0):
         x, y = (torch.from_numpy(a).to(DEVICE) for a in mnist.epoch(x_train, y_train, rng))
         for i in range(0, steps * BATCH_SIZE, BATCH_SIZE):
             step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], model, optimizer, schedule)
-        print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")
+        print(f"epoch {epoch:3}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, model))
     print(f"test accuracy {test_accuracy:.2%}")
     return test_accuracy

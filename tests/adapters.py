@@ -1,11 +1,12 @@
 """Run a script's own train() from given weights on given digits, and save what it made of them.
 
-    python tests/adapters.py conv_torch OUT.npz
+    python tests/adapters.py conv_torch WAY.npz OUT.npz
 
 The scripts know nothing of it: their names for the data and the first weights are replaced from outside, each by
-the library's own means. OUT.npz then holds `gradient0`, ... of the first 50 digits, `parameter0`, ... after 100
-steps of an MLP or 10 of a ConvNet, both in the library's layout, and `rate`, the script's own. It runs in any
-interpreter that has the library, the genuine Theano's among them.
+the library's own means. WAY.npz holds the reference's parameters where each stretch of the way begins, `start0_0`,
+`start0_1`, ... `start1_0`, ...; OUT.npz then holds `gradient0`, ... of the first batch, and `end0_0`, ..., the
+parameters at the end of each stretch, all in the library's layout. It runs in any interpreter that has the library,
+the genuine Theano's among them.
 """
 import importlib
 import sys
@@ -17,14 +18,15 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 import mnist
 import reference
 
-# A ConvNet's way is chaotic: at its rate, the last bit of a float32 decides after some twenty steps which pixel a pool
-# chooses and whether the black background passes a ReLU; conv_numpy.py in float64 stays at 1e-14 of the reference.
-STEPS = {"mlp": 100, "conv": 10}
+# Both networks go 100 steps, the MLPs in one stretch. A ConvNet's way is chaotic: at its rate, the last bit of a
+# float32 soon decides which pixel a pool chooses and whether the black background passes a ReLU, and the ways part
+# (conv_numpy.py in float64 stays at 1e-14 of the reference). So it goes ten stretches, each from the reference's place.
+STEPS, STRETCHES = 100, {"mlp": 1, "conv": 10}
 BIG_RATE = 1024  # so large a step that the difference it makes is the gradient to float32's full precision
 
 
 def digits():
-    """Return the sample's 5,000 digits: 100 batches of 50."""
+    """Return the sample's 5,000 digits."""
     parts = mnist.load_data(validation_size=0)
     return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
 
@@ -46,61 +48,88 @@ def in_layout(script, arrays):
     return list(arrays)
 
 
-def train(script, module, parameters, x, y):
-    """Run module.train() for one epoch on (x, y) in this order, from `parameters`; return them as they end."""
-    library, seen = script.split("_")[1], []
+def train(script, module, starts, x, y):
+    """Run module.train(), an epoch for each stretch of (x, y), which stay in this order.
 
-    def load_data(one_hot=False, reshape=None):
-        images = x.reshape(-1, *(reshape or (784,)))
-        labels = np.eye(10, dtype=np.float32)[y] if one_hot else y
-        return (images, labels), (images[:50], labels[:50]), (images[:50], labels[:50])
+    `starts` holds the parameters from which each stretch begins; returned are those with which each ends.
+    """
+    library, seen, pending, ends = script.split("_")[1], [], [], []
+    x, y = np.split(x, len(starts)), np.split(y, len(starts))
+    shape = {"one_hot": False, "reshape": None}
+
+    def stretch(k):
+        images = x[k].reshape(-1, *(shape["reshape"] or (784,)))
+        return images, np.eye(10, dtype=np.float32)[y[k]] if shape["one_hot"] else y[k]
+
+    def load_data(**options):
+        shape.update(options)
+        return stretch(0), stretch(0), stretch(0)
+
+    def epoch(x, y, rng, shift=1):
+        if seen[1:]:  # not the first
+            ends.append(read())
+            put(starts[len(ends)])
+        seen[1:] = [True]
+        return stretch(len(ends))
 
     def keep(created):
-        seen[:] = [created]
+        seen[:1] = [created]
         return created
 
-    module.mnist.load_data, module.mnist.epoch = load_data, lambda x, y, rng: (x, y)
+    def read():
+        if library == "torch":
+            return [np.array(array.cpu()) for array in seen[0].state_dict().values()]
+        if library == "keras":
+            return [np.array(w) for w in seen[0].get_weights()]
+        return [np.array(w.get_value() if library == "theano" else w) for w in seen[0]]
+
+    def put(arrays):
+        if library == "torch":
+            seen[0].load_state_dict({name: module.torch.from_numpy(np.ascontiguousarray(array))
+                                     for name, array in zip(seen[0].state_dict(), arrays)})
+        elif library == "keras":
+            seen[0].set_weights(arrays)
+        elif library == "jax":  # its weights are not changed but replaced: the next step has these
+            pending[:] = [[module.jnp.asarray(array) for array in arrays]]
+        else:
+            for w, array in zip(seen[0], arrays):
+                {"numpy": lambda: np.copyto(w, array), "theano": lambda: w.set_value(np.ascontiguousarray(array)),
+                 "tensorflow": lambda: w.assign(array)}[library]()
+
+    module.mnist.load_data, module.mnist.epoch = load_data, epoch
+    own = module.__dict__.setdefault("own", dict(vars(module)))  # as it was before the first replacement
     if library in ("torch", "keras"):
-        build_model = getattr(module, "built_model", module.build_model)
-        module.built_model = build_model
+        def build_model():
+            model = keep(own["build_model"]())
+            put(starts[0])
+            return model
 
-        def build_with_parameters():
-            model = build_model()
-            if library == "keras":
-                model.set_weights(parameters)
-            else:
-                model.load_state_dict({name: module.torch.from_numpy(np.ascontiguousarray(array))
-                                       for name, array in zip(model.state_dict(), parameters)})
-            return keep(model)
-
-        module.build_model = build_with_parameters
+        module.build_model = build_model
     else:
         make = {"numpy": np.copy, "theano": lambda a: module.theano.shared(np.ascontiguousarray(a)),
                 "tensorflow": lambda a: module.tf.Variable(a), "jax": lambda a: module.jnp.asarray(a)}[library]
-        module.init_weights = lambda *_: keep([make(array) for array in parameters])
-    if library == "jax":  # its weights are not changed but replaced: those that accuracy() is asked about last
-        accuracy = getattr(module, "own_accuracy", module.accuracy)
-        module.own_accuracy = accuracy
-        module.accuracy = lambda x, y, weights: accuracy(x, y, keep(weights))
-    module.train(epochs=1)
-    read = {"theano": lambda w: w.get_value(), "tensorflow": lambda w: w.numpy()}.get(library, np.asarray)
-    if library == "torch":
-        return [array.cpu().numpy() for array in seen[0].state_dict().values()]
-    return seen[0].get_weights() if library == "keras" else [read(w) for w in seen[0]]
+        module.init_weights = lambda *_: keep([make(array) for array in starts[0]])
+    if library == "jax":  # the weights are those that accuracy() is asked about last
+        module.accuracy = lambda x, y, weights: own["accuracy"](x, y, keep(weights))
+        module.step = lambda weights, *rest: own["step"](pending.pop() if pending else weights, *rest)
+    module.train(epochs=len(starts))
+    return [*ends, read()]
 
 
-def main(script, path):
-    module = importlib.import_module(script)
-    (x, y), rate = digits(), module.LEARNING_RATE
-    before = [array.astype(np.float32) for array in in_layout(script, reference.PARAMETERS[script.split("_")[0]])]
+def main(script, way, path):
+    module, network = importlib.import_module(script), script.split("_")[0]
+    (x, y), batch, rate = digits(), module.BATCH_SIZE, module.LEARNING_RATE
+    with np.load(way) as arrays:
+        count = len(reference.PARAMETERS[network])
+        starts = [in_layout(script, [arrays[f"start{k}_{i}"].astype(np.float32) for i in range(count)])
+                  for k in range(STRETCHES[network])]
     module.LEARNING_RATE = BIG_RATE
-    after = train(script, module, before, x[:50], y[:50])
-    gradients = [(a.astype(np.float64) - b) / BIG_RATE for a, b in zip(before, after)]
+    after, = train(script, module, starts[:1], x[:batch], y[:batch])
+    gradients = [(a.astype(np.float64) - b) / BIG_RATE for a, b in zip(starts[0], after)]
     module.LEARNING_RATE = rate
-    count = 50 * STEPS[script.split("_")[0]]
-    parameters = train(script, module, before, x[:count], y[:count])
-    np.savez(path, rate=rate, **{f"gradient{i}": a for i, a in enumerate(gradients)},
-             **{f"parameter{i}": a for i, a in enumerate(parameters)})
+    ends = train(script, module, starts, x[:batch * STEPS], y[:batch * STEPS])
+    np.savez(path, **{f"gradient{i}": a for i, a in enumerate(gradients)},
+             **{f"end{k}_{i}": a for k, end in enumerate(ends) for i, a in enumerate(end)})
 
 
 if __name__ == "__main__":

@@ -75,12 +75,18 @@ def loss_and_gradients(parameters, x, y):
     return loss, gradients
 
 
-def train(parameters, x, y, rate, batch_size=50):
-    """Return the parameters after one epoch of SGD, without shuffling, the rate falling linearly to zero."""
+def train(parameters, x, y, rate, batch_size, stretches):
+    """Return the parameters on the way through one epoch of SGD, without shuffling, the rate falling linearly to zero.
+
+    The epoch has `stretches` parts of equal length; returned are the parameters at the start, after the first part,
+    and so on to the end.
+    """
     p = [np.asarray(array, np.float64) for array in parameters]
-    steps = len(x) // batch_size
+    steps, way = len(x) // batch_size, [p]
     for step in range(steps):
         batch = slice(step * batch_size, (step + 1) * batch_size)
         _, gradients = loss_and_gradients(p, x[batch], y[batch])
         p = [array - rate * (1 - step / steps) * gradient for array, gradient in zip(p, gradients)]
-    return p
+        if (step + 1) % (steps // stretches) == 0:
+            way.append(p)
+    return way

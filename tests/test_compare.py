@@ -1,49 +1,253 @@
-"""What compare.py measures is what the scripts print, and what the README shows is what it measured."""
-import io
+"""What compare.py measures is what the scripts print, whatever becomes of a run, and the README shows it."""
 import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
 
+import numpy as np
+import psutil
 import pytest
 
 import compare
+import mnist
+
+SCRIPT = """
+import sys, time
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 3, 50, 0.5
+def train(epochs=EPOCHS, seed=0):
+    for epoch in range(1, epochs + 1):
+        time.sleep(0.02)
+        print(f"epoch {epoch:2}  validation accuracy {97 + epoch + seed / 10:.2f}%  0.0{2 * epoch} s")
+    print(f"test accuracy {98 + seed / 10:.2f}%")
+"""
 
 
-def test_a_run_holds_what_the_script_printed(monkeypatch, capsys):
-    monkeypatch.setenv("MNIST_DIR", str(compare.ROOT / "data" / "sample"))
-    run = compare.run("mlp_numpy", 0)
-    printed = capsys.readouterr().out
-    assert f"test accuracy {run['test_accuracy']:.2%}" in printed
-    assert all(f"validation accuracy {accuracy:.2%}  {s:.2f} s" in printed for accuracy, s in run["epochs"])
-    assert len(run["epochs"]) == 50 and run["start_seconds"] > 0
+@pytest.fixture(scope="session")
+def zeros(tmp_path_factory):
+    """A folder of as many digits as MNIST has, all of them black."""
+    folder = tmp_path_factory.mktemp("zeros")
+    for part, count in ("train", 60_000), ("t10k", 10_000):
+        header = np.array([0x803, count, 28, 28], ">i4").tobytes()
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(header + bytes(784 * count))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(np.array([0x801, count], ">i4").tobytes() + bytes(count))
+    return folder
 
 
-def test_a_script_that_fails_is_reported_with_its_last_words(monkeypatch):
-    monkeypatch.setenv("MNIST_DIR", "/nowhere")
-    with pytest.raises(RuntimeError, match="mlp_numpy ended with status 1 and said: .* is missing"):
-        compare.run("mlp_numpy", 0)
+@pytest.fixture
+def clone(tmp_path, zeros):
+    """A copy of the repository whose scripts take a moment; `clone("--quick")` runs its compare.py."""
+    for name in "compare.py", "mnist.py", "README.md":
+        shutil.copy(compare.ROOT / name, tmp_path)
+    shutil.copytree(mnist.SAMPLE, tmp_path / "data" / "sample")
+    for script in compare.SCRIPTS:
+        (tmp_path / f"{script}.py").write_text(SCRIPT)
+
+    def start(*arguments):
+        return subprocess.Popen([sys.executable, "compare.py", *arguments], cwd=tmp_path, text=True,
+                                env={**os.environ, "MNIST_DIR": str(zeros)}, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE)
+
+    def call(*arguments):
+        process = start(*arguments)
+        process.stdout_text, process.stderr_text = process.communicate()
+        return process
+
+    call.start, call.root = start, tmp_path
+    call.saved = lambda where="": json.loads((tmp_path / "results" / where / "comparison.json").read_text())
+    return call
 
 
-def test_figures_on_the_sample_are_not_taken_for_mnist_figures(monkeypatch):
-    only_the_sample = type("Process", (), {"returncode": 0, "__enter__": lambda p: p, "__exit__": lambda *_: None})()
-    only_the_sample.stdout = ["epoch  1  validation accuracy 90.00%  0.10 s\n", "test accuracy 90.00%\n"]
-    only_the_sample.stderr = io.StringIO("Training goes on with the sample: its figures are not MNIST figures.")
-    monkeypatch.setattr(compare.subprocess, "Popen", lambda *_, **__: only_the_sample)
-    with pytest.raises(RuntimeError, match="mlp_numpy found only the sample"):
-        compare.run("mlp_numpy", 0)
+def wait_for(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.05)
+
+
+def test_a_run_holds_what_the_script_printed(monkeypatch):
+    monkeypatch.setenv("MNIST_DIR", str(mnist.SAMPLE))
+    seen = []
+    run = compare.run("mlp_numpy", 1, 3, 1, 600, seen)
+    printed = subprocess.run([sys.executable, "-c", "import mlp_numpy; mlp_numpy.train(3, 1)"], cwd=compare.ROOT,
+                             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}, capture_output=True, text=True).stdout
+    assert re.findall(r"accuracy (\S+)", printed) == [*(f"{a:.2%}" for a, _, _ in run["epochs"]),
+                                                      f"{run['test_accuracy']:.2%}"]
+    assert run["epochs"] is seen and len(seen) == 3
+    assert 0 < seen[0][1] <= seen[0][2] < seen[1][2] < seen[2][2]
+    assert run["library"] == f"NumPy {np.__version__}"
+
+
+def test_memory_is_that_of_the_process_at_its_largest(clone):
+    clone("--quick", "mlp_jax")
+    (clone.root / "mlp_jax.py").write_text(f"import time; block = bytearray(300_000_000); time.sleep(0.3){SCRIPT}")
+    small = clone.saved("trial")["runs"]["mlp_jax seed 0"]["memory"]
+    clone("--quick", "mlp_jax")
+    assert 1e6 < small < 1e8 and 3e8 < clone.saved("trial")["runs"]["mlp_jax seed 0"]["memory"] < 4e8
+
+
+@pytest.mark.skipif(psutil.cpu_count() < 2, reason="on one core every library uses one")
+@pytest.mark.parametrize("library", compare.LIBRARIES)
+def test_every_library_keeps_to_its_threads(library, tmp_path):
+    script = f"{'mlp' if library == 'theano' else 'conv'}_{library}"  # Theano's ConvNet compiles for a minute
+    code = f"import os, time, {script} as s; s.train(1)\nbegin, used = time.perf_counter(), sum(os.times()[:2])\n" \
+           "s.train(1)\nprint((sum(os.times()[:2]) - used) / (time.perf_counter() - begin))"
+    environment = {**os.environ, **dict.fromkeys(compare.THREADS, "1"), "MNIST_DIR": str(mnist.SAMPLE)}
+    process = subprocess.run([sys.executable, "-c", code], cwd=compare.ROOT, env=environment, capture_output=True,
+                             text=True)
+    assert float(process.stdout.splitlines()[-1]) < 1.15, process.stderr
+
+
+def test_the_threads_asked_for_are_those_set(clone):
+    (clone.root / "mlp_jax.py").write_text(f"import os\nassert {{os.environ[n] for n in {compare.THREADS}}} == {{'3'}}"
+                                           f"{SCRIPT}")
+    assert clone("--quick", "mlp_jax", "--threads", "3").returncode == 0
+    assert "Threads: 3" in (clone.root / "results/trial/comparison.md").read_text()
+    assert clone("--quick", "mlp_jax", "--threads", "2").returncode == 1
 
 
 def test_seconds_leave_the_first_epoch_out():
-    assert compare.seconds([[0.9, 60.0], [0.9, 1.0], [0.9, 3.0], [0.9, 2.0]]) == 2.0
-    assert compare.seconds([[0.9, 60.0]]) == 60.0
+    assert compare.epoch_seconds([[0.9, 60.0, 61.0], [0.9, 1.0, 62.0], [0.9, 3.0, 65.0], [0.9, 2.0, 67.0]]) == 2.0
+    assert compare.epoch_seconds([[0.9, 60.0, 61.0]]) == 60.0
 
 
-def test_the_table_gives_mean_and_spread_over_seeds():
-    run = {"epochs": [[0.9, 5.0], [0.9, 1.5]], "start_seconds": 4.2}
-    runs = {"mlp_jax seed 0": {**run, "test_accuracy": 0.98}, "mlp_jax seed 1": {**run, "test_accuracy": 0.99}}
-    assert "| JAX | 98.50 ± 0.71 % | 1.50 | 4 |" in compare.table(runs).splitlines()[-1]
+def test_compiling_within_the_first_epoch_belongs_to_the_start():
+    assert compare.start_seconds([[0.9, 50.0, 53.0], [0.9, 2.0, 55.0]]) == 51.0
+    assert compare.start_seconds([[0.9, 2.0, 5.0], [0.9, 2.5, 7.5]]) == 3.0
+
+
+def test_the_way_to_an_accuracy_is_timed_from_the_start_of_the_process():
+    epochs = [[0.97, 1.0, 3.0], [0.978, 1.0, 4.0], [0.98, 1.0, 5.0]]
+    assert compare.seconds_to(0.978, epochs) == 4.0
+    assert compare.seconds_to(0.99, epochs) is None
+
+
+def test_three_seeds_of_all_twelve(clone):
+    process = clone("--seeds", "3", "--readme")
+    assert process.returncode == 0, process.stdout_text + process.stderr_text
+    runs = clone.saved()["runs"]
+    assert list(runs) == [f"{script} seed {seed}" for script in compare.SCRIPTS for seed in range(3)]
+    cells = r"\d+\.\d \| 0\.05 \| 1,000,000 \| \d+ \| \d+"  # an epoch: the median of 0.04 and 0.06
+    row = fr"\| \[`conv_jax.py`\]\(conv_jax.py\) \| JAX \S+ \| 98\.10 ± 0\.10 % \| {cells} \| 164,534 \| 7 \|"
+    readme = (clone.root / "README.md").read_text()
+    assert re.search(row, readme)
+    note = (clone.root / "docs" / "comparison.md").read_text()
+    assert note.count("](../") == 13 and re.search(row.replace(r"\(", r"\(../"), note)
+    own, now = ((root / "README.md").read_text("utf-8").split("<!-- table -->") for root in (compare.ROOT, clone.root))
+    assert own[0] == now[0] and own[1].split("<!-- end -->")[1] == now[1].split("<!-- end -->")[1]
+    drawing = (clone.root / "docs" / "comparison.svg").read_text()
+    assert all(drawing.count(f">{name}<") == 2 for name in compare.LIBRARIES.values())
+
+
+@pytest.mark.parametrize("option", ["--quick", "--epochs=2"])
+def test_a_trial_leaves_the_figures_of_the_readme_alone(clone, option):
+    process = clone(option)
+    assert process.returncode == 0, process.stdout_text + process.stderr_text
+    trial = clone.root / "results" / "trial"
+    assert sorted(path.name for path in trial.iterdir()) == ["comparison.json", "comparison.md", "comparison.svg"]
+    assert [len(run["epochs"]) for run in clone.saved("trial")["runs"].values()] == [2] * 12
+    assert "2 epochs instead of the scripts' own" in (trial / "comparison.md").read_text()
+    assert not (clone.root / "docs").exists() and not (clone.root / "results" / "comparison.json").exists()
+    assert "--readme goes with neither" in clone(option, "--readme").stderr_text
+
+
+def test_figures_on_the_sample_are_not_taken_for_mnist_figures(monkeypatch):
+    monkeypatch.setenv("MNIST_DIR", str(mnist.SAMPLE))
+    with pytest.raises(SystemExit, match="50,000 training digits, but 3,334 were found"):
+        compare.main(["mlp_numpy"])
+
+
+def test_a_script_that_fails_is_a_row_that_says_so_and_the_others_go_on(clone):
+    (clone.root / "mlp_numpy.py").write_text(SCRIPT.replace("for epoch", "print('so far', file=sys.stderr); 1 / 0\n"
+                                                            "    for epoch"))
+    (clone.root / "mlp_theano.py").write_text(f"import no_such_library{SCRIPT}")
+    (clone.root / "mlp_keras.py").write_text(SCRIPT.replace("0.02", "1000"))
+    (clone.root / "mlp_torch.py").write_text(SCRIPT.replace('print(f"test', '(f"test'))
+    (clone.root / "mlp_jax.py").write_text("import sys; sys.stderr.write('much ' * 100_000)" + SCRIPT)
+    process = clone("--quick", "mlp_*", "--timeout", "5")
+    assert process.returncode == 1
+    saved, note = clone.saved("trial"), (clone.root / "results/trial/comparison.md").read_text()
+    for library, reason, said in (
+            ("NumPy", "ended with status 1", ["so far", "ZeroDivisionError: division by zero"]),
+            ("Theano", "no_such_library is not installed", ["ModuleNotFoundError: No module named 'no_such_library'"]),
+            ("Keras", "stopped after 5 s", []), ("PyTorch", "ended without a test accuracy", [])):
+        script = next(f"mlp_{name}" for name in compare.LIBRARIES if compare.LIBRARIES[name] == library)
+        failure = saved["failures"][f"{script} seed 0"]
+        assert failure["reason"] == reason and all(line in failure["stderr"] for line in said)
+        assert f"| [`{script}.py`](../../{script}.py) | {library} | failed: {reason} |" in note
+        assert all(line in process.stdout_text for line in [reason, *said])
+    assert list(saved["runs"]) == ["mlp_tensorflow seed 0", "mlp_jax seed 0"]
+
+    (clone.root / "mlp_keras.py").write_text(SCRIPT)
+    clone("--quick", "mlp_keras")
+    assert "mlp_keras seed 0" not in clone.saved("trial")["failures"]
+    assert "98.00 %" in (clone.root / "results/trial/comparison.md").read_text().splitlines()[7]
+
+
+def test_unknown_names_are_answered_with_the_known_ones(clone):
+    process = clone("mlp_*", "mlp_nunpy.py")
+    assert process.returncode == 2
+    assert "no script is named mlp_nunpy; there are mlp_numpy, mlp_theano" in process.stderr_text
+    assert not (clone.root / "results").exists()
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_what_was_stopped_can_be_resumed(clone, end):
+    undisturbed = clone("--seeds", "2")
+    assert undisturbed.returncode == 0
+    whole = clone.saved()
+    (clone.root / "results/comparison.json").unlink()
+
+    (clone.root / "mlp_keras.py").write_text(SCRIPT.replace("0.02", "2 if seed else 0.02"))  # time to be stopped in
+    process = clone.start("--seeds", "2")
+    wait_for(lambda: (clone.root / "results/comparison.json").exists() and "mlp_keras seed 0" in clone.saved()["runs"])
+    children = psutil.Process(process.pid).children()
+    process.send_signal(end)
+    printed = process.communicate()[0]
+    for child in children:  # after SIGKILL nobody is left to stop it
+        if end == signal.SIGKILL:
+            child.kill()
+        child.wait(10)
+    measured = clone.saved()["runs"]
+    assert list(measured) == list(whole["runs"])[:7]
+    if end == signal.SIGINT:
+        assert process.returncode == 130 and "compare.py --seeds 2 --resume goes on" in printed
+        assert "98.05 ± 0.07 %" in printed
+
+    resumed = clone("--seeds", "2", "--resume")
+    assert resumed.returncode == 0, resumed.stdout_text + resumed.stderr_text
+    assert {name: run for name, run in clone.saved()["runs"].items() if name in measured} == measured
+    assert list(clone.saved()["runs"]) == list(whole["runs"])
+
+    def without_seconds(saved):
+        lasting = [i for i in range(len(compare.HEAD)) if i not in (3, 6, 7)]  # without start, way, memory
+        return [[row[i] for i in lasting] for row in compare.rows(saved)]
+
+    assert without_seconds(clone.saved()) == without_seconds(whole)
+
+
+def test_only_a_comparison_of_the_same_settings_is_resumed(clone):
+    clone("--quick", "mlp_jax")
+    before = clone.saved("trial")
+    process = clone("--quick", "mlp_jax", "--threads", "7", "--resume")
+    assert process.returncode == 1 and "measured on another machine or with other settings" in process.stderr_text
+    assert clone.saved("trial") == before
+    process = clone("--quick", "mlp_numpy", "--threads", "7")
+    assert "comparison.old.json" in process.stdout_text and list(clone.saved("trial")["runs"]) == ["mlp_numpy seed 0"]
+    assert json.loads((clone.root / "results/trial/comparison.old.json").read_text()) == before
+
+
+def test_a_new_comparison_of_a_script_replaces_all_its_seeds_and_no_others(clone):
+    clone("--quick", "mlp_jax", "mlp_torch", "--seeds", "2")
+    clone("--quick", "mlp_jax")
+    assert list(clone.saved("trial")["runs"]) == ["mlp_torch seed 0", "mlp_torch seed 1", "mlp_jax seed 0"]
 
 
 def test_the_readme_shows_the_table_of_the_results():
     saved = json.loads(compare.RESULTS.read_text(encoding="utf-8"))
     readme = (compare.ROOT / "README.md").read_text(encoding="utf-8")
     assert {name.split()[0] for name in saved["runs"]} == set(compare.SCRIPTS)
-    assert f"<!-- table -->\n{compare.table(saved['runs'])}\n\nOn {saved['machine']}.\n<!-- end -->" in readme
+    assert f"<!-- table -->\n{compare.markdown(saved)}\n<!-- end -->" in readme
