@@ -1,0 +1,137 @@
+"""Build docs/index.html: the twelve scripts side by side, the results, and a network to draw on, in one file.
+
+    python docs/build.py          from the scripts, results/comparison.json and docs/network.npz
+    python docs/build.py --train  train mlp_numpy.py first and keep its weights in docs/network.npz
+    python docs/build.py --photo  also take docs/page.png, the picture of it in the README, with Chromium
+"""
+import argparse
+import base64
+import io
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import jinja2
+import numpy as np
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import get_lexer_for_filename
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+sys.path.insert(0, str(ROOT))
+import compare  # noqa: E402
+import mnist  # noqa: E402
+import mlp_numpy  # noqa: E402
+
+ROOMS = ["Weights", "Model", "Step", "Training"]
+NETWORK = DOCS / "network.npz"
+NAMES = {"mlp": "MLP", "conv": "ConvNet"}
+
+
+def rooms(source):
+    """Return {"Start": text, "Weights": text, ...} of a script; the texts, joined, are the source again."""
+    parts = re.split(rf"^(?=(?:#|//) (?:{'|'.join(ROOMS)})$)", source, flags=re.MULTILINE)
+    titles = ["Start", *(re.match(r"(?:#|//) (\w+)", part)[1] for part in parts[1:])]
+    if titles != ["Start", *ROOMS]:
+        raise ValueError(f"a script has the rooms {', '.join(ROOMS)}, in this order; found {', '.join(titles[1:])}.")
+    return dict(zip(titles, parts))
+
+
+def coloured(text, path):
+    """Return the lines of a part of the file at `path` as HTML, coloured by Pygments, each with its end of line."""
+    lexer = get_lexer_for_filename(path.name, stripnl=False, ensurenl=False)
+    html = highlight(text, lexer, HtmlFormatter(nowrap=True))
+    plain = r'<span class="(?:n|nx|nn|ne|vm|p|o|w)">(.*?)</span>'  # kinds of token that page.css does not colour
+    return re.sub(plain, r"\1", html).splitlines(keepends=True)
+
+
+def scripts():
+    """Return what the page knows of each script: its name, library, network, and rooms as lists of lines of HTML."""
+    files = [(s, compare.LIBRARIES[s.split("_")[1]], ROOT / f"{s}.py") for s in compare.SCRIPTS]
+    files.insert(len(compare.LIBRARIES), ("mlp_browser", "in your browser", DOCS / "mlp_browser.js"))
+    found = []
+    for name, library, path in files:
+        source, line = path.read_text(encoding="utf-8"), 1
+        parts = []
+        for title, text in rooms(source).items():
+            parts.append({"title": title, "first": line, "lines": coloured(text, path)})
+            line += text.count("\n")
+        found.append({"name": name, "library": library, "file": path.name, "rooms": parts,
+                      "network": NAMES[name.split("_")[0]]})
+    return found
+
+
+def curves(saved):
+    """Return compare.py's picture as SVG for a page, and its points: [x, y, text], x and y in the SVG's units."""
+    buffer, figure = io.StringIO(), compare.figure(saved)
+    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    drawing, points = buffer.getvalue().replace("#000000", "currentColor"), []
+    for script in compare.SCRIPTS:
+        axis = figure.axes[script.startswith("conv")]
+        for epoch, (seconds, accuracy) in enumerate(zip(*compare.curve(saved, script)), 1):
+            if axis.get_ylim()[0] <= accuracy:
+                x, y = axis.transData.transform((seconds, accuracy)) * 72 / figure.dpi  # an SVG's unit is a 72nd inch
+                points.append([round(x, 1), round(72 * figure.get_figheight() - y, 1),
+                               f"{script}, epoch {epoch}: {accuracy:.2f} % after {seconds:.1f} s"])
+    return drawing[drawing.index("<svg"):], points
+
+
+def train():
+    """Train mlp_numpy.py with its defaults; keep its weights, as float16 in a row, and ten digits of the test set."""
+    kept, init_weights = [], mlp_numpy.init_weights
+
+    def keep(rng):
+        kept[:] = init_weights(rng)
+        return kept
+
+    mlp_numpy.init_weights = keep
+    accuracy = mlp_numpy.train()
+    _, _, (x, y) = mnist.load_data()
+    digits = np.stack([x[y == digit][0] for digit in range(10)])
+    weights = np.concatenate([w.ravel() for w in kept]).astype(np.float16)
+    temporary = NETWORK.with_name("network.part.npz")
+    np.savez(temporary, weights=weights, digits=np.round(digits * 255).astype(np.uint8), accuracy=accuracy)
+    os.replace(temporary, NETWORK)
+
+
+def page():
+    """Return the page as text, from the files as they are now."""
+    saved = json.loads(compare.RESULTS.read_text(encoding="utf-8"))
+    drawing, points = curves(saved)
+    with np.load(NETWORK) as network:
+        encoded = {name: base64.b64encode(network[name].tobytes()).decode() for name in ("weights", "digits")}
+        accuracy = float(network["accuracy"])
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(DOCS), undefined=jinja2.StrictUndefined,
+                                     trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    return environment.get_template("template.html").render(
+        scripts=scripts(), head=compare.HEAD, rows=compare.rows(saved), conditions=compare.conditions(saved),
+        drawing=drawing, points=points, accuracy=accuracy, **encoded,
+        style=(DOCS / "page.css").read_text("utf-8"), code=(DOCS / "page.js").read_text("utf-8"),
+        network=(DOCS / "mlp_browser.js").read_text("utf-8"))
+
+
+def photograph():
+    """Write docs/page.png, the page as it opens."""
+    from playwright.sync_api import sync_playwright  # only here, because the page is built without a browser
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        window = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
+        window.goto((DOCS / "index.html").as_uri() + "#mlp_numpy,mlp_torch")
+        window.screenshot(path=DOCS / "page.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", action="store_true", help="train the network to draw on")
+    parser.add_argument("--photo", action="store_true", help="take docs/page.png")
+    arguments = parser.parse_args()
+    if arguments.train:
+        train()
+    compare.write(DOCS / "index.html", page())
+    if arguments.photo:
+        photograph()
