@@ -89,8 +89,12 @@ def test_the_genuine_theano_gives_the_figures_of_pytensor(script):
     pytensor = python("-c", train).stdout.splitlines()
     theano = python("-c", train, executable=os.environ["THEANO_PYTHON"], THEANO_FLAGS="blas.ldflags=")
     theano = theano.stdout.splitlines()
-    assert pytensor[0].startswith("pytensor") and theano[0] == "theano 1.0.5"
-    assert seconds_off(pytensor[1:]) == seconds_off(theano[1:])
+    assert pytensor.pop(0).startswith("pytensor") and theano.pop(0) == "theano 1.0.5"
+    if script == "mlp_theano":
+        assert seconds_off(pytensor) == seconds_off(theano)
+    else:  # a ConvNet's way is chaotic (see adapters.py): the last bits of a float32 are some digits of the sample
+        found, expected = (float(lines[-1].split()[-1].rstrip("%")) for lines in (pytensor, theano))
+        assert found == pytest.approx(expected, abs=1) and found > 90
 
 
 @pytest.mark.full
