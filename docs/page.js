@@ -34,7 +34,8 @@ function choose(names, withChanges = changes) {
   location.hash = [...names, ...(withChanges ? ["changes"] : [])].join(",");  // which shows them, by readAddress
 }
 
-// Pairs of lines [left, right], equal ones side by side, null where one side has none: the longest common subsequence.
+// Rows of lines [left, right, first], equal ones side by side, null where one side has none, by the longest common
+// subsequence; `first` is the row in which the stretch of changed lines begins.
 function align(left, right) {
   const length = Array.from({ length: left.length + 1 }, () => new Array(right.length + 1).fill(0));
   for (let i = left.length - 1; i >= 0; i--) {
@@ -50,8 +51,9 @@ function align(left, right) {
       if (j === right.length || (i < left.length && length[i + 1][j] >= length[i][j + 1])) gone.push(i++);
       else come.push(j++);
     }
-    for (let k = 0; k < Math.max(gone.length, come.length); k++) pairs.push([gone[k] ?? null, come[k] ?? null]);
-    for (; i < left.length && j < right.length && left[i] === right[j]; i++, j++) pairs.push([i, j]);
+    const first = pairs.length;
+    for (let k = 0; k < Math.max(gone.length, come.length); k++) pairs.push([gone[k] ?? null, come[k] ?? null, first]);
+    for (; i < left.length && j < right.length && left[i] === right[j]; i++, j++) pairs.push([i, j, pairs.length]);
   }
   return pairs;
 }
@@ -93,8 +95,11 @@ function show() {
         }
         return line;
       })));
-      // On a phone, what changes is one column: of every row the left line, then the right one
-      if (pairs) element.querySelectorAll("h3, code").forEach((line, i) => { line.style.order = 2 * (row + i) + c; });
+      // On a phone, what changes is one column: of every changed stretch the left lines, then the right ones
+      if (pairs) {
+        element.querySelector("h3").style.order = 2 * row;
+        element.querySelectorAll("code").forEach((line, i) => { line.style.order = 2 * (row + 1 + pairs[i][2]) + c; });
+      }
       place(element, c, row, pairs ? pairs.length + 1 : 1);
     });
     row += pairs ? pairs.length + 1 : 1;
@@ -102,7 +107,11 @@ function show() {
   byId("tabs").replaceChildren(...columns.map(tab));
   all("[data-network]").filter(button => button.matches("button")).forEach(button => press(button,
     columns.every(column => column.name.startsWith(button.dataset.network))));
-  all("[data-columns]").forEach(button => press(button, Number(button.dataset.columns) === columns.length));
+  all("[data-columns]").forEach(button => {
+    press(button, Number(button.dataset.columns) === columns.length);
+    button.disabled = changes && button.dataset.columns === "3";
+  });
+  byId("tabs").hidden = changes;
   press(byId("changes"), changes);
   if (focused) byId(focused)?.focus();
 }
@@ -125,7 +134,11 @@ function head(column) {
   select.setAttribute("aria-label", `Script in column ${column + 1}`);
   select.addEventListener("change", () => choose(chosen.map((name, c) => c === column ? select.value : name)));
   const copy = make("button", { type: "button", textContent: "Copy", id: `copy${column}` });
-  copy.addEventListener("click", () => copyScript(scripts[chosen[column]]));
+  copy.addEventListener("click", async () => {
+    await copyScript(scripts[chosen[column]]);
+    copy.textContent = "Copied";
+    setTimeout(() => { copy.textContent = "Copy"; }, 2000);
+  });
   const element = make("div", { className: "head" }, select, copy);
   element.style.gridColumn = column + 1;
   element.style.gridRow = 1;
@@ -169,7 +182,7 @@ for (const kind of ["pointerover", "focusin"]) {
 grid.addEventListener("pointerleave", () => all(".marked").forEach(element => element.classList.remove("marked")));
 all("button[data-network]").forEach(button => button.addEventListener("click", () => choose(chosen.map(name => {
   const other = `${button.dataset.network}_${name.split("_")[1]}`;
-  return other in scripts ? other : name;
+  return other in scripts ? other : `${button.dataset.network}_numpy`;  // the browser has no ConvNet
 }))));
 all("[data-columns]").forEach(button => button.addEventListener("click", () => {
   const spare = Object.keys(scripts).find(name => !chosen.includes(name)
@@ -178,6 +191,11 @@ all("[data-columns]").forEach(button => button.addEventListener("click", () => {
 }));
 byId("changes").addEventListener("click", () => choose(chosen, !changes));
 addEventListener("hashchange", readAddress);
+all("nav a").forEach(link => link.addEventListener("click", event => {  // without touching the choice in the address
+  event.preventDefault();
+  document.querySelector(link.hash).scrollIntoView();
+}));
+byId("beside").addEventListener("click", () => byId("code").scrollIntoView());
 readAddress();
 
 

@@ -188,6 +188,22 @@ class TestSideBySide:
         lines = [(kind, text) for _, kind, text in sorted(lines)]
         for name, kind in ("mlp_numpy", "added"), ("mlp_jax", "removed"):
             assert "".join(text for other, text in lines if other != kind) == FILES[name].read_text("utf-8")
+        kinds = [kind for kind, _ in lines]
+        assert ("added", "removed") not in zip(kinds, kinds[1:])  # what goes, then what comes, a stretch at a time
+
+    def test_ways_within_the_page_keep_the_choice(self, open_page):
+        page = open_page("#mlp_torch,mlp_jax,changes")
+        page.click("nav a[href='#draw']")
+        assert page.evaluate("location.hash") == "#mlp_torch,mlp_jax,changes"
+        page.click("#beside")
+        assert page.evaluate("location.hash") == "#mlp_numpy,mlp_browser"
+        page.wait_for_function("byId('code').getBoundingClientRect().top < 200")
+
+    def test_print_has_both_columns_and_the_whole_table(self, open_page):
+        page = open_page(width=718)  # A4 with ordinary margins
+        page.emulate_media(media="print")
+        assert page.locator(".room:visible").count() == 10
+        assert page.evaluate("document.querySelector('.results').scrollWidth") <= 718
 
 
 @in_a_browser
