@@ -105,7 +105,7 @@ function show() {
     row += pairs ? pairs.length + 1 : 1;
   });
   byId("tabs").replaceChildren(...columns.map(tab));
-  all("[data-network]").filter(button => button.matches("button")).forEach(button => press(button,
+  all("button[data-network]").forEach(button => press(button,
     columns.every(column => column.name.startsWith(button.dataset.network))));
   all("[data-columns]").forEach(button => {
     press(button, Number(button.dataset.columns) === columns.length);

@@ -56,6 +56,12 @@ def shown(page, column):
                          "'code[data-line]')].map(line => line.textContent).join('')).join('')", column)
 
 
+def weights_of_the_page():
+    with np.load(build.NETWORK) as network:
+        weights = np.split(network["weights"].astype(np.float32), np.cumsum([78_400, 100, 1000]))
+    return [w.reshape(shape) for w, shape in zip(weights, [(784, 100), 100, (100, 10), 10])]
+
+
 def test_the_page_is_built_from_the_scripts_as_they_are():
     assert PAGE.read_text(encoding="utf-8") == build.page(), "run python docs/build.py"
 
@@ -218,10 +224,7 @@ class TestDrawing:
     def test_a_thousand_digits_are_read_as_numpy_reads_them(self, open_page, monkeypatch):
         monkeypatch.setenv("MNIST_DIR", str(mnist.SAMPLE))
         _, _, (x, _) = mnist.load_data()
-        with np.load(build.NETWORK) as network:
-            weights = np.split(network["weights"].astype(np.float32), np.cumsum([78_400, 100, 1000]))
-        weights = [w.reshape(shape) for w, shape in zip(weights, [(784, 100), 100, (100, 10), 10])]
-        _, logits = mlp_numpy.forward(x, weights)
+        _, logits = mlp_numpy.forward(x, weights_of_the_page())
         exp = np.exp(logits - logits.max(axis=1, keepdims=True))
         pixels = base64.b64encode(np.round(x * 255).astype(np.uint8).tobytes()).decode()
         found = np.array(open_page().evaluate(
@@ -235,10 +238,8 @@ class TestDrawing:
         monkeypatch.setenv("MNIST_DIR", str(mnist.SAMPLE))
         _, _, (x, y) = mnist.load_data(one_hot=True)
         with np.load(build.NETWORK) as network:
-            weights = np.split(network["weights"].astype(np.float32), np.cumsum([78_400, 100, 1000]))
             assert network["accuracy"] >= 0.984
-        weights = [w.reshape(shape) for w, shape in zip(weights, [(784, 100), 100, (100, 10), 10])]
-        assert mlp_numpy.accuracy(x, y, weights) > 0.98
+        assert mlp_numpy.accuracy(x, y, weights_of_the_page()) > 0.98
 
     def test_a_vertical_stroke_is_a_one(self, open_page):
         page = open_page()
