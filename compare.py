@@ -24,6 +24,7 @@ import sys
 import tempfile
 import threading
 import tokenize
+from functools import cache
 from pathlib import Path
 from statistics import mean, median, stdev
 from time import perf_counter, sleep
@@ -62,6 +63,7 @@ class RunError(Exception):
         self.stderr = stderr
 
 
+@cache
 def lines_of_code(path):
     """Return how many lines of a Python file are code: no blank, no comment, no docstring."""
     source = Path(path).read_text(encoding="utf-8")
@@ -74,6 +76,7 @@ def lines_of_code(path):
     return len(lines)
 
 
+@cache
 def library_version(script):
     """Return the script's library by name and installed version, as "JAX 0.10.2"."""
     library = script.split("_")[1]
@@ -87,6 +90,7 @@ def library_version(script):
     return LIBRARIES[library]
 
 
+@cache
 def constants(script):
     """Return the script's EPOCHS, BATCH_SIZE and LEARNING_RATE, read from its source, not to import its library."""
     source = (ROOT / f"{script}.py").read_text("utf-8")
@@ -315,7 +319,7 @@ def measure(chosen, arguments, saved, path, console):
     """Run every seed of every chosen script and write `saved` to `path` after each; return how many runs failed."""
     failed, now, fresh = 0, {}, set()
     with Live(get_renderable=lambda: live_table(chosen, arguments.seeds, arguments.epochs, saved, now),
-              console=console, transient=True):
+              console=console, transient=True, refresh_per_second=1):  # what it takes, the script has to do without
         for script, seed in [(script, seed) for script in chosen for seed in range(arguments.seeds)]:
             name = f"{script} seed {seed}"
             if arguments.resume and name in saved["runs"]:
