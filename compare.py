@@ -4,10 +4,12 @@
     python compare.py 'mlp_*' --seeds 3  names or patterns; seeds 0, 1, 2
     python compare.py --quick            two epochs on the sample, to see it work
     python compare.py --resume           what an interrupted comparison still lacks
+    python compare.py --parallel         the scripts in parallel/, with one worker and with two
 
 Every run is a fresh interpreter that calls the script's train(epochs, seed), with the same number of threads
 for all. results/comparison.json holds every epoch of every run, written after each; docs/comparison.md the table;
-docs/comparison.svg the curves. With --quick or --epochs these three go into results/trial/ instead.
+docs/comparison.svg the curves. With --quick or --epochs these three go into results/trial/ instead. What --parallel
+measures is in results/parallel.json.
 """
 import argparse
 import ast
@@ -19,6 +21,7 @@ import os
 import platform
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,16 +40,19 @@ from rich.table import Table
 import mnist
 
 ROOT = Path(__file__).resolve().parent
-RESULTS = ROOT / "results" / "comparison.json"
+RESULTS, PARALLEL_RESULTS = ROOT / "results" / "comparison.json", ROOT / "results" / "parallel.json"
 LIBRARIES = {"numpy": "NumPy", "theano": "Theano", "tensorflow": "TensorFlow", "keras": "Keras", "torch": "PyTorch",
              "jax": "JAX"}
 PACKAGES = {"theano": ["Theano", "pytensor"], "tensorflow": ["tensorflow", "tensorflow-cpu"]}  # the first that is there
 SCRIPTS = [f"{network}_{library}" for network in ("mlp", "conv") for library in LIBRARIES]
+PARALLEL, WORKERS = ["mlp_numpy", "conv_tensorflow", "conv_keras", "conv_torch", "conv_jax"], (1, 2)
 PARAMETERS = {"mlp": 784 * 100 + 100 + 100 * 10 + 10,
               "conv": 25 * 8 + 8 + 25 * 8 * 16 + 16 + 1600 * 100 + 100 + 100 * 10 + 10}
 TARGETS = {"mlp": 0.978, "conv": 0.99}  # validation accuracies to which the way is timed
 HEAD = ["script", "library", "test accuracy", "start, s", "s per epoch", "images per s",
         f"s to {TARGETS['mlp']:.1%} / {TARGETS['conv']:.1%}", "memory, MB", "parameters", "lines"]
+PARALLEL_HEAD = ["script", "library", "workers", "threads each", "start, s", "duration, s", "s per epoch",
+                 "images per s", "speed-up", "test accuracy"]
 # Where each library reads how many threads it may use: NumPy's OpenBLAS (or MKL), PyTensor's Numba, PyTorch and
 # Theano (OpenMP), TensorFlow, JAX.
 THREADS = ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS",
@@ -78,12 +84,13 @@ def lines_of_code(path):
 
 @cache
 def library_version(script):
-    """Return the script's library by name and installed version, as "JAX 0.10.2"."""
-    library = script.split("_")[1]
+    """Return the script's library by name and installed version, as "JAX 0.10.2"; `script` may be a job, too."""
+    library = script.split("/")[0].split("_")[1]
     for package in PACKAGES.get(library, [library]):
         try:
             name = "PyTensor" if package == "pytensor" else LIBRARIES[library]
-            engine = f" on {os.environ.get('KERAS_BACKEND', 'tensorflow')}" if library == "keras" else ""
+            engine = "jax" if "/" in script else os.environ.get("KERAS_BACKEND", "tensorflow")
+            engine = f" on {engine}" if library == "keras" else ""
             return f"{name} {importlib.metadata.version(package)}{engine}"
         except importlib.metadata.PackageNotFoundError:
             continue
@@ -93,15 +100,38 @@ def library_version(script):
 @cache
 def constants(script):
     """Return the script's EPOCHS, BATCH_SIZE and LEARNING_RATE, read from its source, not to import its library."""
-    source = (ROOT / f"{script}.py").read_text("utf-8")
+    source = (ROOT / f"{script.split('/')[0]}.py").read_text("utf-8")
     return ast.literal_eval(re.search(r"^EPOCHS, BATCH_SIZE, LEARNING_RATE = (.*)$", source, re.MULTILINE)[1])
 
 
-def run(script, seed, epochs, threads, timeout, seen):
+def launch(job, arguments, threads):
+    """Return the command that runs Python with `arguments` for a job, and what its environment needs.
+
+    Args:
+        job: "mlp_numpy", the script of this name; "mlp_numpy/2", that in parallel/ with two workers.
+        arguments: a list of strings, ["-c", "import ..."] say.
+        threads: how many the library may use; if the workers are processes, they share them.
+    """
+    script, _, workers = job.partition("/")
+    python, prefix, environment = [sys.executable, "-u", *arguments], [], {}
+    if workers and script == "mlp_numpy":
+        places = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        prefix = [shutil.which("mpiexec", path=places) or "mpiexec", "-n", workers]
+        python[2:2] = ["-m", "mpi4py"]  # a process that fails ends the others
+    elif workers and script == "conv_torch":
+        prefix = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}",
+                  "--no-python"]
+    elif workers:
+        environment = {"CPU_DEVICES": workers, "JAX_NUM_CPU_DEVICES": workers}
+    each = max(1, threads // int(workers)) if prefix else threads
+    return [*prefix, *python], {**environment, **dict.fromkeys(THREADS, str(each))}
+
+
+def run(job, seed, epochs, threads, timeout, seen):
     """Train one script in a fresh interpreter.
 
     Args:
-        script: its name, "mlp_numpy" say.
+        job: its name, "mlp_numpy" say; "mlp_numpy/2" is the one in parallel/ with two workers.
         seed, epochs: what its train() is given.
         threads: how many threads the library may use.
         timeout: seconds after which the run is stopped.
@@ -115,15 +145,20 @@ def run(script, seed, epochs, threads, timeout, seen):
     Raises:
         RunError: it crashed, hung, or lacks its library.
     """
-    command = [sys.executable, "-u", "-c", f"import {script}; {script}.train(epochs={epochs}, seed={seed})"]
-    environment = {**os.environ, **dict.fromkeys(THREADS, str(threads))}
+    script, _, workers = job.partition("/")
+    module = f"parallel.{script}" if workers else script
+    code = f"import {module} as script; script.train(epochs={epochs}, seed={seed})"
+    command, environment = launch(job, ["-c", code], threads)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    if "MNIST_DIR" in environment:
+        environment["MNIST_DIR"] = os.path.abspath(environment["MNIST_DIR"])
     watched, test_accuracy = {"memory": 0, "hung": False}, None
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+", errors="replace") as stderr:
-        if script.endswith("theano"):  # it keeps what it compiled; an empty folder makes every run the first
+        if job.endswith("theano"):  # it keeps what it compiled; an empty folder makes every run the first
             for flags in "THEANO_FLAGS", "PYTENSOR_FLAGS":
                 environment[flags] = ",".join(filter(None, [os.environ.get(flags), f"base_compiledir={folder}"]))
         begin = perf_counter()
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=stderr,
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=stderr,
                                    text=True, errors="replace")
         watch = threading.Thread(target=watch_process, args=(process, begin + timeout, watched))
         watch.start()
@@ -136,7 +171,7 @@ def run(script, seed, epochs, threads, timeout, seen):
                     test_accuracy = round(float(match[1]) / 100, 4)
             process.wait()
         finally:
-            process.kill()
+            end(process)
             watch.join()
             process.stdout.close()
         stderr.seek(0)
@@ -150,8 +185,18 @@ def run(script, seed, epochs, threads, timeout, seen):
         raise RunError(f"ended with status {process.returncode}", last_lines)
     if test_accuracy is None or not seen:
         raise RunError("ended without a test accuracy", last_lines)
-    return {"library": library_version(script), "epochs": seen, "test_accuracy": test_accuracy,
+    return {"library": library_version(job), "epochs": seen, "test_accuracy": test_accuracy,
             "memory": watched["memory"]}
+
+
+def end(process):
+    """Kill a process and all that it started, if they still run."""
+    try:
+        own = psutil.Process(process.pid)
+        for each in [*own.children(recursive=True), own]:
+            each.kill()
+    except psutil.NoSuchProcess:
+        pass
 
 
 def watch_process(process, deadline, watched):
@@ -162,8 +207,7 @@ def watch_process(process, deadline, watched):
             watched["memory"] = max(watched["memory"], own.memory_info().rss)
             if perf_counter() > deadline:
                 watched["hung"] = True
-                for each in [*own.children(recursive=True), own]:
-                    each.kill()
+                end(process)
             sleep(0.05)
     except psutil.NoSuchProcess:  # it ended between two lines of this
         pass
@@ -185,21 +229,29 @@ def seconds_to(target, epochs):
     return next((since for accuracy, _, since in epochs if accuracy >= target), None)
 
 
+def runs_of(job, saved):
+    """Return the runs of a script or job, one for each seed, and its failures."""
+    return [[r for name, r in saved[kind].items() if name.split()[0] == job] for kind in ("runs", "failures")]
+
+
+def accuracy_of(runs):
+    """Return the test accuracy over the seeds as "98.60 ± 0.05 %", without the spread if there is one seed."""
+    accuracies = [100 * r["test_accuracy"] for r in runs]
+    return f"{mean(accuracies):.2f}" + (f" ± {stdev(accuracies):.2f} %" if runs[1:] else " %")
+
+
 def rows(saved):
     """Return the cells of the table, a list of strings under HEAD for each script that was tried."""
     table = []
     for script in SCRIPTS:
         network, library = script.split("_")
-        runs = [r for name, r in saved["runs"].items() if name.split()[0] == script]
-        failures = [f for name, f in saved["failures"].items() if name.split()[0] == script]
+        runs, failures = runs_of(script, saved)
         if runs:
-            accuracies = [100 * r["test_accuracy"] for r in runs]
-            spread = f" ± {stdev(accuracies):.2f}" if len(runs) > 1 else ""
             seconds = median(epoch_seconds(r["epochs"]) for r in runs)
             reached = [seconds_to(TARGETS[network], r["epochs"]) for r in runs]
             table.append([
                 script, runs[-1]["library"],
-                f"{mean(accuracies):.2f}{spread} %" + (f" ({len(failures)} failed)" if failures else ""),
+                accuracy_of(runs) + (f" ({len(failures)} failed)" if failures else ""),
                 f"{median(start_seconds(r['epochs']) for r in runs):.1f}", f"{seconds:.2f}",
                 f"{saved['settings']['images'] / seconds:,.0f}", "–" if None in reached else f"{mean(reached):.0f}",
                 f"{max(r['memory'] for r in runs) / 1e6:,.0f}", f"{PARAMETERS[network]:,}",
@@ -209,10 +261,30 @@ def rows(saved):
     return table
 
 
-def markdown(saved, to_root=""):
+def parallel_rows(saved):
+    """Return the cells of the table of --parallel, under PARALLEL_HEAD, a row for each number of workers."""
+    table = []
+    for script, workers in [(script, workers) for script in PARALLEL for workers in WORKERS]:
+        (runs, failures), (alone, _) = (runs_of(f"{script}/{n}", saved) for n in (workers, 1))
+        threads = saved["settings"]["threads"]
+        cells = [f"parallel/{script}", library_version(f"{script}/{workers}"), f"{workers}",
+                 f"{max(1, threads // workers)}"]
+        if runs:
+            seconds = median(epoch_seconds(r["epochs"]) for r in runs)
+            speed_up = f"{median(epoch_seconds(r['epochs']) for r in alone) / seconds:.2f}" if alone else "–"
+            table.append([*cells, f"{median(start_seconds(r['epochs']) for r in runs):.1f}",
+                          f"{median(r['epochs'][-1][2] for r in runs):.0f}", f"{seconds:.2f}",
+                          f"{saved['settings']['images'] / seconds:,.0f}", speed_up, accuracy_of(runs)])
+        elif failures:
+            table.append([*cells, *[""] * 5, f"failed: {failures[-1]['reason']}"])
+    return table
+
+
+def markdown(saved, to_root="", head=HEAD):
     """Return the table in Markdown and a line that names the machine; `to_root` leads from there to the scripts."""
-    body = [[f"[`{script}.py`]({to_root}{script}.py)", *cells] for script, *cells in rows(saved)]
-    lines = [HEAD, ["---", "---", *["--:"] * (len(HEAD) - 2)], *body]
+    body = [[f"[`{script}.py`]({to_root}{script}.py)", *cells]
+            for script, *cells in (rows if head is HEAD else parallel_rows)(saved)]
+    lines = [head, ["---", "---", *["--:"] * (len(head) - 2)], *body]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + f"\n\n{conditions(saved)}"
 
 
@@ -239,8 +311,8 @@ def machine():
 
 def curve(saved, script):
     """Return the seconds since the start of the process and the validation accuracies in %, means over the seeds."""
-    runs = [run["epochs"] for name, run in saved["runs"].items() if name.split()[0] == script]
-    epochs = list(zip(*runs))  # of every epoch, a triple for each seed
+    runs, _ = runs_of(script, saved)
+    epochs = list(zip(*(run["epochs"] for run in runs)))  # of every epoch, a triple for each seed
     return [mean(since for _, _, since in e) for e in epochs], [100 * mean(a for a, _, _ in e) for e in epochs]
 
 
@@ -300,7 +372,6 @@ def live_table(chosen, seeds, epochs, saved, now):
         view.add_column(heading, no_wrap=True)
     for heading in "seed", "epoch", "validation", "s per epoch", "left, s", "test accuracy":
         view.add_column(heading, justify="right", no_wrap=True)
-    done = {row[0]: row for row in rows(saved)}
     for script in chosen:
         if script == now.get("script"):
             ended, total = now["epochs"], epochs or constants(script)[0]
@@ -308,8 +379,9 @@ def live_table(chosen, seeds, epochs, saved, now):
             view.add_row(script, library_version(script), f"{now['seed'] + 1} of {seeds}", f"{len(ended)} of {total}",
                          *[f"{ended[-1][0]:.2%}", f"{seconds:.2f}", f"{(total - len(ended)) * seconds:.0f}"]
                          if ended else ["", "", "starting"], style="bold")
-        elif script in done:
-            view.add_row(script, library_version(script), "", "", "", done[script][4], "", done[script][2])
+        elif runs := runs_of(script, saved)[0]:
+            seconds = median(epoch_seconds(r["epochs"]) for r in runs)
+            view.add_row(script, library_version(script), "", "", "", f"{seconds:.2f}", "", accuracy_of(runs))
         else:
             view.add_row(script, library_version(script), style="dim")
     return view
@@ -381,18 +453,22 @@ def parse(argv):
                         help="seconds after which a run is stopped (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="two epochs on the sample")
     parser.add_argument("--resume", action="store_true", help="keep the runs that are there, make those that are not")
+    parser.add_argument("--parallel", action="store_true", help="the scripts in parallel/, one worker and two")
     parser.add_argument("--readme", action="store_true", help="also put the table into README.md")
     arguments = parser.parse_args(argv)
     names = [name.removesuffix(".py") for name in arguments.scripts]
-    if unknown := [name for name in names if not fnmatch.filter(SCRIPTS, name)]:
-        parser.error(f"no script is named {' or '.join(unknown)}; there are {', '.join(SCRIPTS)}.")
+    scripts = PARALLEL if arguments.parallel else SCRIPTS
+    if unknown := [name for name in names if not fnmatch.filter(scripts, name)]:
+        parser.error(f"no script is named {' or '.join(unknown)}; there are {', '.join(scripts)}.")
     for option in "epochs", "seeds", "threads", "timeout":
         if (value := getattr(arguments, option)) is not None and value <= 0:
             parser.error(f"--{option} is {value}, but has to be 1 or more.")
     if arguments.readme and (arguments.quick or arguments.epochs):
         parser.error("README.md shows the scripts as they are, on the whole of MNIST: --readme goes with neither "
                      "--quick nor --epochs.")
-    arguments.scripts = [s for s in SCRIPTS if any(fnmatch.fnmatch(s, name) for name in names)]
+    arguments.scripts = [s for s in scripts if any(fnmatch.fnmatch(s, name) for name in names)]
+    if arguments.parallel:
+        arguments.scripts = [f"{script}/{workers}" for script in arguments.scripts for workers in WORKERS]
     return arguments
 
 
@@ -401,10 +477,10 @@ def main(argv=None):
     arguments, console = parse(argv), Console()
     if not console.is_terminal:
         console = Console(width=150)
-    path, docs = RESULTS, ROOT / "docs"
+    path, docs = PARALLEL_RESULTS if arguments.parallel else RESULTS, ROOT / "docs"
     if arguments.quick or arguments.epochs:
         docs = RESULTS.parent / "trial"
-        path = docs / RESULTS.name
+        path = docs / path.name
     if arguments.quick:
         os.environ["MNIST_DIR"] = str(mnist.SAMPLE)
         arguments.epochs = arguments.epochs or 2
@@ -413,29 +489,33 @@ def main(argv=None):
         status = 1 if measure(arguments.scripts, arguments, saved, path, console) else 0
     except KeyboardInterrupt:
         status = 130
-    table = Table(caption=conditions(saved), *HEAD[:2])
-    for heading in HEAD[2:]:
+    head, cells = (PARALLEL_HEAD, parallel_rows) if arguments.parallel else (HEAD, rows)
+    table = Table(caption=conditions(saved), *head[:2])
+    for heading in head[2:]:
         table.add_column(heading, justify="right")
-    for cells in rows(saved):
-        table.add_row(*cells)
+    for row in cells(saved):
+        table.add_row(*row)
     console.print(table)
     if status == 130:
         again = shlex.join(["python", "compare.py", *(sys.argv[1:] if argv is None else argv)])
         console.print(f"Interrupted. What was measured is in {path.relative_to(ROOT)}; "
                       f"{again.replace(' --resume', '')} --resume goes on from there.")
         return status
-    root = Path(os.path.relpath(ROOT, docs)).as_posix() + "/"
-    write(docs / "comparison.md", f"# The twelve, compared\n\n{markdown(saved, root)}\n\n"
-          "![Validation accuracy against time](comparison.svg)\n\n"
-          f"Made by `compare.py`. The [README]({root}README.md) says what the columns mean.\n")
-    draw(saved, docs / "comparison.svg")
+    written = [path]
+    if not arguments.parallel:
+        root = Path(os.path.relpath(ROOT, docs)).as_posix() + "/"
+        write(docs / "comparison.md", f"# The twelve, compared\n\n{markdown(saved, root)}\n\n"
+              "![Validation accuracy against time](comparison.svg)\n\n"
+              f"Made by `compare.py`. The [README]({root}README.md) says what the columns mean.\n")
+        draw(saved, docs / "comparison.svg")
+        written += [docs / "comparison.md", docs / "comparison.svg"]
     if arguments.readme:
-        readme = ROOT / "README.md"
-        before, rest = readme.read_text("utf-8").split("<!-- table -->\n")
-        after = rest.split("<!-- end -->")[1]
-        write(readme, f"{before}<!-- table -->\n{markdown(saved)}\n<!-- end -->{after}")
-    console.print(f"In {path.relative_to(ROOT)}, {(docs / 'comparison.md').relative_to(ROOT)}, "
-                  f"{(docs / 'comparison.svg').relative_to(ROOT)}{' and README.md' if arguments.readme else ''}.")
+        readme, end = ROOT / "README.md", "<!-- end -->"
+        begin = "<!-- parallel -->\n" if arguments.parallel else "<!-- table -->\n"
+        before, rest = readme.read_text("utf-8").split(begin)
+        write(readme, f"{before}{begin}{markdown(saved, head=head)}\n{end}{rest.split(end, 1)[1]}")
+        written.append(readme)
+    console.print(f"In {', '.join(str(each.relative_to(ROOT)) for each in written)}.")
     return status
 
 

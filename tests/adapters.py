@@ -1,14 +1,17 @@
 """Run a script's own train() from given weights on given digits, and save what it made of them.
 
     python tests/adapters.py conv_torch WAY.npz OUT.npz
+    python tests/adapters.py parallel.conv_torch 20 OUT.npz
 
 The scripts know nothing of it: their names for the data and the first weights are replaced from outside, each by
 the library's own means. WAY.npz holds the reference's parameters where each stretch of the way begins, `start0_0`,
 `start0_1`, ... `start1_0`, ...; OUT.npz then holds `gradient0`, ... of the first batch, and `end0_0`, ..., the
-parameters at the end of each stretch, all in the library's layout. It runs in any interpreter that has the library,
-the genuine Theano's among them.
+parameters at the end of each stretch, all in the library's layout. A number in the place of WAY.npz is that of the
+steps that the script goes from its own weights, in its own order, for `end0_0`, ... alone. It runs in any interpreter
+that has the library, the genuine Theano's among them.
 """
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -51,26 +54,24 @@ def in_layout(script, arrays):
 def train(script, module, starts, x, y):
     """Run module.train(), an epoch for each stretch of (x, y), which stay in this order.
 
-    `starts` holds the parameters from which each stretch begins; returned are those with which each ends.
+    `starts` holds the parameters from which each stretch begins, or is [None]: then the script begins with its own,
+    and shuffles and moves the digits. Returned are the parameters with which each stretch ends.
     """
     library, seen, pending, ends = script.split("_")[1], [], [], []
     x, y = np.split(x, len(starts)), np.split(y, len(starts))
-    shape = {"one_hot": False, "reshape": None}
 
-    def stretch(k):
-        images = x[k].reshape(-1, *(shape["reshape"] or (784,)))
-        return images, np.eye(10, dtype=np.float32)[y[k]] if shape["one_hot"] else y[k]
+    def stretch(k, shape, one_hot):
+        return x[k].reshape(-1, *shape), np.eye(10, dtype=np.float32)[y[k]] if one_hot else y[k]
 
-    def load_data(**options):
-        shape.update(options)
-        return stretch(0), stretch(0), stretch(0)
+    def load_data(one_hot=False, reshape=(784,)):
+        return [stretch(0, reshape, one_hot)] * 3
 
     def epoch(x, y, rng, shift=1):
         if seen[1:]:  # not the first
             ends.append(read())
             put(starts[len(ends)])
         seen[1:] = [True]
-        return stretch(len(ends))
+        return stretch(len(ends), x.shape[1:], y.ndim == 2)
 
     def keep(created):
         seen[:1] = [created]
@@ -96,19 +97,23 @@ def train(script, module, starts, x, y):
                 {"numpy": lambda: np.copyto(w, array), "theano": lambda: w.set_value(np.ascontiguousarray(array)),
                  "tensorflow": lambda: w.assign(array)}[library]()
 
-    module.mnist.load_data, module.mnist.epoch = load_data, epoch
+    module.mnist.load_data = load_data
+    if starts[0] is not None:
+        module.mnist.epoch = epoch
     own = module.__dict__.setdefault("own", dict(vars(module)))  # as it was before the first replacement
     if library in ("torch", "keras"):
         def build_model():
             model = keep(own["build_model"]())
-            put(starts[0])
+            if starts[0] is not None:
+                put(starts[0])
             return model
 
         module.build_model = build_model
     else:
         make = {"numpy": np.copy, "theano": lambda a: module.theano.shared(np.ascontiguousarray(a)),
                 "tensorflow": lambda a: module.tf.Variable(a), "jax": lambda a: module.jnp.asarray(a)}[library]
-        module.init_weights = lambda *_: keep([make(array) for array in starts[0]])
+        module.init_weights = lambda *rng: keep(own["init_weights"](*rng) if starts[0] is None else
+                                                [make(array) for array in starts[0]])
     if library == "jax":  # the weights are those that accuracy() is asked about last
         module.accuracy = lambda x, y, weights: own["accuracy"](x, y, keep(weights))
         module.step = lambda weights, *rest: own["step"](pending.pop() if pending else weights, *rest)
@@ -117,19 +122,25 @@ def train(script, module, starts, x, y):
 
 
 def main(script, way, path):
-    module, network = importlib.import_module(script), script.split("_")[0]
+    module, script = importlib.import_module(script), script.rpartition(".")[2]
+    network = script.split("_")[0]
     (x, y), batch, rate = digits(), module.BATCH_SIZE, module.LEARNING_RATE
-    with np.load(way) as arrays:
-        count = len(reference.PARAMETERS[network])
-        starts = [in_layout(script, [arrays[f"start{k}_{i}"].astype(np.float32) for i in range(count)])
-                  for k in range(STRETCHES[network])]
-    module.LEARNING_RATE = BIG_RATE
-    after, = train(script, module, starts[:1], x[:batch], y[:batch])
-    gradients = [(a.astype(np.float64) - b) / BIG_RATE for a, b in zip(starts[0], after)]
-    module.LEARNING_RATE = rate
-    ends = train(script, module, starts, x[:batch * STEPS], y[:batch * STEPS])
-    np.savez(path, **{f"gradient{i}": a for i, a in enumerate(gradients)},
+    if way.isdigit():
+        starts, steps, gradients = [None], int(way), []
+    else:
+        with np.load(way) as arrays:
+            count = len(reference.PARAMETERS[network])
+            starts = [in_layout(script, [arrays[f"start{k}_{i}"].astype(np.float32) for i in range(count)])
+                      for k in range(STRETCHES[network])]
+        module.LEARNING_RATE, steps = BIG_RATE, STEPS
+        after, = train(script, module, starts[:1], x[:batch], y[:batch])
+        gradients = [(a.astype(np.float64) - b) / BIG_RATE for a, b in zip(starts[0], after)]
+        module.LEARNING_RATE = rate
+    ends = train(script, module, starts, x[:batch * steps], y[:batch * steps])
+    temporary = f"{path}.{os.getpid()}.npz"  # of several processes each writes the whole, and the last one's stays
+    np.savez(temporary, **{f"gradient{i}": a for i, a in enumerate(gradients)},
              **{f"end{k}_{i}": a for k, end in enumerate(ends) for i, a in enumerate(end)})
+    os.replace(temporary, path)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,104 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["jax", "keras", "numpy", "requests"]
+# ///
+"""conv_keras.py on several devices: Keras splits every batch among them, JAX adds up the gradients:
+python -m parallel.conv_keras"""
+import os
+import sys
+from time import perf_counter
+
+import numpy as np
+
+os.environ["KERAS_BACKEND"] = "jax"
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")  # they need threads, or wait for each other for ever
+os.environ["NPROC"] = str(max(os.cpu_count(), 2 * int(os.environ["JAX_NUM_CPU_DEVICES"])))
+os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}  # oneDNN's convolutions take half the time
+stderr = os.dup(2)
+os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # and it greets on stderr, whatever the log level
+try:
+    import keras
+finally:
+    os.dup2(stderr, 2)
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # another engine loads TensorFlow only later: then without greetings
+import jax
+from jax.experimental.multihost_utils import sync_global_devices
+from keras import distribution, layers
+
+import mnist
+
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 15, 32, 0.2
+if "KERAS_DISTRIBUTION_JOB_ADDRESSES" in os.environ:  # several machines
+    distribution.initialize()
+distribution.set_distribution(distribution.DataParallel(auto_shard_dataset=False))
+
+
+# Weights
+def conv(filters):
+    return layers.Conv2D(filters, 5, activation="relu", kernel_initializer="he_normal")
+
+
+def dense(units, activation=None):
+    return layers.Dense(units, activation, kernel_initializer="he_normal")
+
+
+# Model
+def build_model():
+    return keras.Sequential([
+        keras.Input((28, 28, 1)),
+        conv(8),                # (batch, 28, 28, 1) -> (batch, 24, 24, 8)
+        conv(16),               # -> (batch, 20, 20, 16)
+        layers.MaxPooling2D(),  # -> (batch, 10, 10, 16)
+        layers.Flatten(),       # -> (batch, 1600)
+        dense(100, "relu"),     # -> (batch, 100)
+        dense(10)])             # -> (batch, 10)
+
+
+def accuracy(x, y, model):
+    return model.evaluate(x, y, batch_size=1000, verbose=0, return_dict=True)["accuracy"]
+
+
+# Step
+def compile_model(model, steps, epochs):
+    rate = keras.optimizers.schedules.PolynomialDecay(LEARNING_RATE, epochs * steps, end_learning_rate=0)
+    model.compile(
+        keras.optimizers.SGD(rate),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"])
+
+
+# Training
+def train(epochs=EPOCHS, seed=0):
+    rank, size = jax.process_index(), jax.process_count()
+    if BATCH_SIZE % jax.device_count():
+        sys.exit(f"A batch of {BATCH_SIZE} cannot be split evenly among {jax.device_count()} devices.")
+    if rank > 0:
+        sys.stdout = open(os.devnull, "w")
+        sync_global_devices("data")  # process 0 has downloaded them
+    rng = np.random.default_rng(seed)
+    keras.utils.set_random_seed(seed)
+    (x_train, y_train), valid, test = mnist.load_data(reshape=(28, 28, 1))
+    if rank == 0:
+        sync_global_devices("data")
+    model = build_model()
+    steps = len(x_train) // BATCH_SIZE
+    compile_model(model, steps, epochs)
+    for epoch in range(1, epochs + 1):
+        start = perf_counter()
+        x, y = mnist.epoch(x_train, y_train, rng, shift=2)
+        own = np.arange(steps * BATCH_SIZE).reshape(steps, size, -1)[:, rank].ravel()  # of every batch
+        x, y, share = x[own], y[own], BATCH_SIZE // size
+        model.fit(x, y, share, shuffle=False, verbose=int(sys.stdout.isatty()))  # mnist.epoch has shuffled them
+        print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")
+    test_accuracy = accuracy(*test, model)
+    print(f"test accuracy {test_accuracy:.2%}")
+    return test_accuracy
+
+
+if __name__ == "__main__":
+    try:
+        train()
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        print(f"Training cannot go on, as when another process has ended: {error}", file=sys.stderr)
+        sys.stdout.flush()
+        os._exit(1)  # without waiting for the other processes
