@@ -49,7 +49,8 @@ def clone(tmp_path, zeros):
     def start(*arguments):
         return subprocess.Popen([sys.executable, "compare.py", *arguments], cwd=tmp_path, text=True,
                                 env={**os.environ, "MNIST_DIR": str(zeros)}, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE)
+                                stderr=subprocess.PIPE,  # tests that run in the background ignore Ctrl-C, it must not
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def call(*arguments):
         process = start(*arguments)
