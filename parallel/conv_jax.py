@@ -5,6 +5,7 @@
 """conv_jax.py on several devices: every batch is split among them, and the compiler inserts the gradients' sum:
 python -m parallel.conv_jax"""
 import os
+import socket
 import sys
 from time import perf_counter
 
@@ -21,6 +22,11 @@ import mnist
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 15, 32, 0.2
 if "JAX_COORDINATOR_ADDRESS" in os.environ:  # several machines
+    try:  # JAX would crash on a port that is in use
+        if os.environ["JAX_PROCESS_ID"] == "0":
+            socket.create_server(("", int(os.environ["JAX_COORDINATOR_ADDRESS"].split(":")[-1]))).close()
+    except OSError as error:
+        sys.exit(f"The first process cannot listen on the port of JAX_COORDINATOR_ADDRESS: {error}. Choose another.")
     jax.distributed.initialize(num_processes=int(os.environ["JAX_NUM_PROCESSES"]),
                                process_id=int(os.environ["JAX_PROCESS_ID"]), initialization_timeout=60)
 MESH = Mesh(jax.devices(), "data")

@@ -2,9 +2,9 @@
 # requires-python = ">=3.11"
 # dependencies = ["jax", "keras", "numpy", "requests"]
 # ///
-"""conv_keras.py on several devices: Keras splits every batch among them, JAX adds up the gradients:
-python -m parallel.conv_keras"""
+"""conv_keras.py on several devices, among which Keras on JAX splits every batch: python -m parallel.conv_keras"""
 import os
+import socket
 import sys
 from time import perf_counter
 
@@ -28,7 +28,12 @@ from keras import distribution, layers
 import mnist
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 15, 32, 0.2
-if "KERAS_DISTRIBUTION_JOB_ADDRESSES" in os.environ:  # several machines
+if addresses := os.environ.get("KERAS_DISTRIBUTION_JOB_ADDRESSES"):  # several machines
+    try:  # JAX would crash on a port that is in use
+        if os.environ["KERAS_DISTRIBUTION_PROCESS_ID"] == "0":
+            socket.create_server(("", int(addresses.split(",")[0].split(":")[-1]))).close()
+    except OSError as error:
+        sys.exit(f"The first process cannot listen on its port: {error}. Choose another.")
     distribution.initialize()
 distribution.set_distribution(distribution.DataParallel(auto_shard_dataset=False))
 

@@ -23,7 +23,10 @@ import mnist
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 15, 32, 0.2
 if "TF_CONFIG" in os.environ:  # several machines
-    STRATEGY = tf.distribute.MultiWorkerMirroredStrategy()
+    try:
+        STRATEGY = tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.OpError as error:
+        sys.exit(f"{error.message}: the port that TF_CONFIG names for this machine may be in use. Choose another.")
 else:
     cpu, cpus = tf.config.list_physical_devices("CPU")[0], int(os.environ.get("CPU_DEVICES", 2))
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * cpus)

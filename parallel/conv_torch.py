@@ -3,7 +3,7 @@
 # dependencies = ["numpy", "requests", "torch", "tqdm"]
 # ///
 """conv_torch.py on several devices: a process for each takes its share of every batch. To start two on this machine,
-torchrun --standalone --nproc-per-node 2 -m parallel.conv_torch"""
+torchrun --standalone --nproc-per-node 2 --max-restarts 3 -m parallel.conv_torch"""
 import os
 import sys
 from time import perf_counter
@@ -61,7 +61,10 @@ def train(epochs=EPOCHS, seed=0):
     if DEVICE.type != "cpu":
         torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
     if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group()  # gloo between CPUs, NCCL between GPUs
+        # A store of its own: after a restart, torchrun's still has the addresses of the processes that ended
+        store = torch.distributed.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]) + 1,
+                                           is_master=rank == 0)
+        torch.distributed.init_process_group(store=store, rank=rank, world_size=size)  # gloo on CPUs, NCCL on GPUs
     sys.stdout = sys.stdout if rank == 0 else open(os.devnull, "w")
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
@@ -78,7 +81,6 @@ def train(epochs=EPOCHS, seed=0):
     done, ((x_train, y_train), valid, test) = start
     model = nn.parallel.DistributedDataParallel(model)  # its backward() leaves the mean gradient of all processes
     steps = len(x_train) // BATCH_SIZE
-    share = BATCH_SIZE // size
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: 1 - (done * steps + i) / (epochs * steps))
     for epoch in range(1, epochs + 1):
@@ -86,15 +88,15 @@ def train(epochs=EPOCHS, seed=0):
         x, y = (torch.from_numpy(a).to(DEVICE) for a in mnist.epoch(x_train, y_train, rng, shift=2))
         if epoch <= done:
             continue
-        for i in tqdm(range(rank * share, steps * BATCH_SIZE, BATCH_SIZE), file=sys.stdout, leave=False, disable=None):
-            step(x[i:i + share], y[i:i + share], model, optimizer, schedule)
+        for i in tqdm(range(0, steps * BATCH_SIZE, BATCH_SIZE), file=sys.stdout, leave=False, disable=None):
+            step(x[i:i + BATCH_SIZE][rank::size], y[i:i + BATCH_SIZE][rank::size], model, optimizer, schedule)
         print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")
         if rank == 0:
             torch.save({run: (epoch, model.module.state_dict())}, CHECKPOINT + ".part")
             os.replace(CHECKPOINT + ".part", CHECKPOINT)  # whole, or not there
     test_accuracy = float(accuracy(*test, model))
     print(f"test accuracy {test_accuracy:.2%}")
-    if rank == 0:
+    if rank == 0 and epochs:
         os.remove(CHECKPOINT)
     return test_accuracy
 

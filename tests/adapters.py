@@ -1,7 +1,7 @@
 """Run a script's own train() from given weights on given digits, and save what it made of them.
 
     python tests/adapters.py conv_torch WAY.npz OUT.npz
-    python tests/adapters.py parallel.conv_torch 20 OUT.npz
+    python tests/adapters.py parallel.conv_torch 20 OUT.npz SEED
 
 The scripts know nothing of it: their names for the data and the first weights are replaced from outside, each by
 the library's own means. WAY.npz holds the reference's parameters where each stretch of the way begins, `start0_0`,
@@ -51,7 +51,7 @@ def in_layout(script, arrays):
     return list(arrays)
 
 
-def train(script, module, starts, x, y):
+def train(script, module, starts, x, y, seed=0):
     """Run module.train(), an epoch for each stretch of (x, y), which stay in this order.
 
     `starts` holds the parameters from which each stretch begins, or is [None]: then the script begins with its own,
@@ -117,11 +117,11 @@ def train(script, module, starts, x, y):
     if library == "jax":  # the weights are those that accuracy() is asked about last
         module.accuracy = lambda x, y, weights: own["accuracy"](x, y, keep(weights))
         module.step = lambda weights, *rest: own["step"](pending.pop() if pending else weights, *rest)
-    module.train(epochs=len(starts))
+    module.train(epochs=len(starts), seed=seed)
     return [*ends, read()]
 
 
-def main(script, way, path):
+def main(script, way, path, seed="0"):
     module, script = importlib.import_module(script), script.rpartition(".")[2]
     network = script.split("_")[0]
     (x, y), batch, rate = digits(), module.BATCH_SIZE, module.LEARNING_RATE
@@ -136,7 +136,7 @@ def main(script, way, path):
         after, = train(script, module, starts[:1], x[:batch], y[:batch])
         gradients = [(a.astype(np.float64) - b) / BIG_RATE for a, b in zip(starts[0], after)]
         module.LEARNING_RATE = rate
-    ends = train(script, module, starts, x[:batch * steps], y[:batch * steps])
+    ends = train(script, module, starts, x[:batch * steps], y[:batch * steps], int(seed))
     temporary = f"{path}.{os.getpid()}.npz"  # of several processes each writes the whole, and the last one's stays
     np.savez(temporary, **{f"gradient{i}": a for i, a in enumerate(gradients)},
              **{f"end{k}_{i}": a for k, end in enumerate(ends) for i, a in enumerate(end)})
