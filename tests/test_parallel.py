@@ -147,6 +147,17 @@ def test_the_first_steps_of_two_workers_are_those_of_one_process(job, start, tmp
                         both.printed()), "not one process prints, and it alone"
 
 
+@pytest.mark.parametrize("script, step, share", [("mlp_numpy", "gradients", 25), ("conv_torch", "step", 16),
+                                                 ("conv_tensorflow", "forward", 16)])
+def test_each_worker_takes_half_of_every_batch(script, step, share, start):
+    spy = (f"own = script.{step}; "
+           f"script.{step} = lambda x, *rest: print('takes', x.shape[0], file=script.sys.stderr) or own(x, *rest)")
+    job = start(f"{script}/2", training(script, 1, spy))
+    assert job.wait() == [0]
+    sizes = {int(size) for size in re.findall(r"takes (\d+)", job.printed("err"))}
+    assert {size for size in sizes if size <= 50} == {share}  # accuracy() asks about hundreds at once
+
+
 @pytest.mark.parametrize("victim", [0, -1], ids=["first", "last"])
 @pytest.mark.parametrize("job", ["mlp_numpy/2", "conv_torch/2", *JOBS[-4:]])
 def test_when_a_worker_is_killed_all_end_within_a_minute(job, victim, start):
@@ -192,6 +203,14 @@ def test_a_batch_that_cannot_be_shared_out_is_refused(script, start):
     job = start(f"{script}/3", training(script, 1, "script.os.cpu_count = lambda: 8"))
     assert 0 not in job.wait(60) and job.printed() == ""
     assert re.search(r"(?m)^(?=.*\b(50|32)\b)(?=.*\b3\b).*(batch|divide)", job.printed("err"))
+
+
+def test_one_mpi_process_that_refuses_ends_them_all():
+    command, own = compare.launch("mlp_numpy/3", ["-m", "parallel.mlp_numpy"], threads=2)
+    at = command.index("mpi4py")
+    del command[at - 1:at + 1]  # as in the README: without the runner that would end them, too
+    run = subprocess.run(command, env={**os.environ, **own}, cwd=ROOT, text=True, capture_output=True, timeout=60)
+    assert run.returncode != 0 and "3 processes cannot share a batch of 50" in run.stderr
 
 
 @pytest.mark.parametrize("script", ["mlp_numpy", "conv_torch"])
