@@ -46,6 +46,7 @@ LIBRARIES = {"numpy": "NumPy", "theano": "Theano", "tensorflow": "TensorFlow", "
 PACKAGES = {"theano": ["Theano", "pytensor"], "tensorflow": ["tensorflow", "tensorflow-cpu"]}  # the first that is there
 SCRIPTS = [f"{network}_{library}" for network in ("mlp", "conv") for library in LIBRARIES]
 PARALLEL, WORKERS = ["mlp_numpy", "conv_tensorflow", "conv_keras", "conv_torch", "conv_jax"], (1, 2)
+PROCESSES = ["mlp_numpy", "conv_torch"]  # of PARALLEL: a process for each worker; the others' workers share threads
 PARAMETERS = {"mlp": 784 * 100 + 100 + 100 * 10 + 10,
               "conv": 25 * 8 + 8 + 25 * 8 * 16 + 16 + 1600 * 100 + 100 + 100 * 10 + 10}
 TARGETS = {"mlp": 0.978, "conv": 0.99}  # validation accuracies to which the way is timed
@@ -139,8 +140,8 @@ def run(job, seed, epochs, threads, timeout, seen):
             since the process began].
 
     Returns:
-        A dict: `library`, name and version; `epochs`, the list `seen`; `test_accuracy`; `memory`, the largest
-        resident set in bytes, looked up every 50 ms.
+        A dict: `library`, name and version; `epochs`, the list `seen`; `test_accuracy`; but for those in parallel/,
+        `memory`, the largest resident set in bytes, looked up every 50 ms.
 
     Raises:
         RunError: it crashed, hung, or lacks its library.
@@ -185,8 +186,8 @@ def run(job, seed, epochs, threads, timeout, seen):
         raise RunError(f"ended with status {process.returncode}", last_lines)
     if test_accuracy is None or not seen:
         raise RunError("ended without a test accuracy", last_lines)
-    return {"library": library_version(job), "epochs": seen, "test_accuracy": test_accuracy,
-            "memory": watched["memory"]}
+    memory = {} if workers else {"memory": watched["memory"]}  # of workers, that of their launcher was seen
+    return {"library": library_version(job), "epochs": seen, "test_accuracy": test_accuracy, **memory}
 
 
 def end(process):
@@ -267,8 +268,8 @@ def parallel_rows(saved):
     for script, workers in [(script, workers) for script in PARALLEL for workers in WORKERS]:
         (runs, failures), (alone, _) = (runs_of(f"{script}/{n}", saved) for n in (workers, 1))
         threads = saved["settings"]["threads"]
-        cells = [f"parallel/{script}", library_version(f"{script}/{workers}"), f"{workers}",
-                 f"{max(1, threads // workers)}"]
+        threads = "shared" if workers > 1 and script not in PROCESSES else f"{max(1, threads // workers)}"
+        cells = [f"parallel/{script}", library_version(f"{script}/{workers}"), f"{workers}", threads]
         if runs:
             seconds = median(epoch_seconds(r["epochs"]) for r in runs)
             speed_up = f"{median(epoch_seconds(r['epochs']) for r in alone) / seconds:.2f}" if alone else "–"
