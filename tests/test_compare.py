@@ -247,8 +247,25 @@ def test_a_new_comparison_of_a_script_replaces_all_its_seeds_and_no_others(clone
     assert list(clone.saved("trial")["runs"]) == ["mlp_torch seed 0", "mlp_torch seed 1", "mlp_jax seed 0"]
 
 
-def test_the_readme_shows_the_table_of_the_results():
-    saved = json.loads(compare.RESULTS.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("path, marker, head, jobs", [
+    (compare.RESULTS, "table", compare.HEAD, set(compare.SCRIPTS)),
+    (compare.PARALLEL_RESULTS, "parallel", compare.PARALLEL_HEAD,
+     {f"{script}/{workers}" for script in compare.PARALLEL for workers in compare.WORKERS})])
+def test_the_readme_shows_the_table_of_the_results(path, marker, head, jobs):
+    saved = json.loads(path.read_text(encoding="utf-8"))
     readme = (compare.ROOT / "README.md").read_text(encoding="utf-8")
-    assert {name.split()[0] for name in saved["runs"]} == set(compare.SCRIPTS)
-    assert f"<!-- table -->\n{compare.markdown(saved)}\n<!-- end -->" in readme
+    assert {name.split()[0] for name in saved["runs"]} == jobs
+    assert f"<!-- {marker} -->\n{compare.markdown(saved, head=head)}\n<!-- end -->" in readme
+
+
+def test_parallel_tells_one_worker_from_two(clone):
+    (clone.root / "parallel").mkdir()
+    (clone.root / "parallel" / "conv_jax.py").write_text(
+        SCRIPT.replace("{2 * epoch} s", "{8 // int(__import__('os').environ['JAX_NUM_CPU_DEVICES'])} s"))
+    done = clone("--parallel", "--epochs", "2", "conv_jax")
+    assert done.returncode == 0, done.stdout_text + done.stderr_text
+    table = [re.split(r" *│ *", line)[1:-1] for line in done.stdout_text.splitlines() if "parallel/conv_jax" in line]
+    assert [(workers, seconds, speed_up) for _, _, workers, _, _, _, seconds, _, speed_up, _ in table] == [
+        ("1", "0.08", "1.00"), ("2", "0.04", "2.00")]
+    assert list(json.loads((clone.root / "results" / "trial" / "parallel.json").read_text())["runs"]) == [
+        "conv_jax/1 seed 0", "conv_jax/2 seed 0"]

@@ -249,7 +249,10 @@ def test_a_checkpoint_is_replaced_by_a_whole_one_only(undisturbed, start):
 
 
 @pytest.mark.parametrize("script", compare.PARALLEL)
-def test_the_diff_fits_a_screen(script):
+def test_the_diff_fits_a_screen_and_the_readme_counts_it(script):
     pages = [(ROOT / folder / f"{script}.py").read_text("utf-8").splitlines() for folder in (".", "parallel")]
-    assert sum(line[0] in "+-" for line in difflib.ndiff(*pages)) <= 40
+    changed = sum(line[0] in "+-" for line in difflib.ndiff(*pages))
+    assert changed <= 40
+    row, = re.findall(rf"(?m)^\| \[`{script}.py`\]\(parallel/.* (\d+) \|$", (ROOT / "README.md").read_text("utf-8"))
+    assert int(row) == changed
     assert max(map(len, pages[1])) <= 120
