@@ -256,3 +256,15 @@ def test_the_diff_fits_a_screen_and_the_readme_counts_it(script):
     row, = re.findall(rf"(?m)^\| \[`{script}.py`\]\(parallel/.* (\d+) \|$", (ROOT / "README.md").read_text("utf-8"))
     assert int(row) == changed
     assert max(map(len, pages[1])) <= 120
+
+
+def test_the_cost_of_a_step_is_told_in_tables(start):
+    job = start("conv_torch/2", ["-c", "import parallel.cost as cost; cost.VALUES, cost.BATCHES = (1, 1000), (16, 32); "
+                                       "cost.main()"])
+    assert job.wait() == [0], job.printed("err")
+    tables = [[re.findall(r"[^|]+", line.replace(" ", "")) for line in table.splitlines() if line.startswith("|")]
+              for table in job.printed().split("\n\n") if table.strip().startswith("|")]
+    readme = (ROOT / "parallel" / "README.md").read_text("utf-8").replace(" ", "")
+    assert len(tables) == 5 and all("|".join(table[0]) in readme for table in tables)
+    for batch, alone, _, two, _, speed_up, _ in tables[1][2:]:
+        assert float(speed_up) == pytest.approx(float(alone) / float(two), abs=0.02)
