@@ -4,7 +4,7 @@
 # ///
 """The network of mlp_numpy.py on several processes: each takes its share of every batch, MPI adds up the gradients.
 
-    mpiexec -n 2 python -m parallel.mlp_numpy
+    OPENBLAS_NUM_THREADS=1 mpiexec -n 2 python -m parallel.mlp_numpy
 """
 import os
 import sys
