@@ -122,9 +122,10 @@ def watched(source, target):
     global number
     for when in "before", "after":
         if Path(target).parent.parent.name == "runs" and (Path(target).parent / "run.json").exists():
-            shutil.copytree(Path(target).parent, f"seen/{number:03} {when}")
-        replace(source, target) if when == "before" else None
-    number += 1
+            shutil.copytree(Path(target).parent, f"seen/{number:03}")
+            number += 1
+        if when == "before":
+            replace(source, target)
 os.replace = watched
 mlp3.train(2)
 """, tmp_path)

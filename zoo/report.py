@@ -336,12 +336,13 @@ def draw(layers, salt):
     axis.set(xlim=(-columns / 2, columns / 2), ylim=(step * (height - 0.5), -step * 0.5))
     axis.axis("off")
     for way in ways:
-        xs, ys = zip(*way)
-        ys = [y * step for y in ys]
-        axis.plot(xs, ys, color="#888888", linewidth=1, zorder=1)
-        axis.annotate("", (xs[-1], ys[-1] - box / 2), (xs[-1] + 0.35 * (xs[-2] - xs[-1]) * box / step,
-                      ys[-1] - box / 2 - 0.06), arrowprops={"arrowstyle": "-|>", "color": "#888888", "shrinkA": 0,
-                                                            "shrinkB": 0, "mutation_scale": 8})
+        ends = {0, len(way) - 1}  # boxes; between them the way passes a free place
+        for i, ((x, row), (to_x, to_row)) in enumerate(zip(way, way[1:])):
+            begin = x, row * step + (box / 2 if i in ends else 0)
+            end = to_x, to_row * step - (box / 2 if i + 1 in ends else 0)
+            axis.annotate("", end, begin, zorder=1, arrowprops={
+                "arrowstyle": "-|>" if i + 1 in ends else "-", "color": "#888888", "shrinkA": 0, "shrinkB": 0,
+                "mutation_scale": 8})
     for layer in layers:
         x, row = points[layer["name"]]
         axis.add_patch(matplotlib.patches.FancyBboxPatch(
