@@ -170,8 +170,10 @@ def test_when_a_worker_is_killed_all_end_within_a_minute(job, victim, start):
     assert 0 not in both.wait(60)
     assert not [process for process in every if process.is_running()]
     line = {"mlp_numpy": r"YOUR APPLICATION TERMINATED .* \(signal 9\)", "conv_torch": r".*Signal 9 \(SIGKILL\)"}
-    line = line.get(script, "Training cannot go on, as when another process has ended: ")
-    assert re.search(f"(?m)^{line}", both.printed() + both.printed("err"))
+    # JAX's own thread, when it loses the first process, may end its own before Python comes to speak
+    line = line.get(script, "Training cannot go on, as when another process has ended: |"
+                            ".* Terminating process because the JAX distributed service detected fatal errors")
+    assert re.search(f"(?m)^({line})", both.printed() + both.printed("err"))
 
 
 @pytest.fixture(scope="module")
