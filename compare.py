@@ -355,11 +355,11 @@ def draw(saved, path):
     os.replace(temporary, path)
 
 
-def write(path, text):
-    """Write `text` to `path` so that the file is never there in part."""
+def write(path, content):
+    """Write a text or bytes to `path` so that the file is never there in part."""
     path.parent.mkdir(exist_ok=True, parents=True)
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     os.replace(temporary, path)
 
 

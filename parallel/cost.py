@@ -98,14 +98,12 @@ def main():
            for batch in BATCHES])
 
     settings = [(name, link) for name in SCALES for link in LINKS]
-    speed_up = {(name, link, batch, n): reckoned(batch, 1, 1, 0, *SCALES[name])
-                / reckoned(batch, n, LINKS[link], HOP, *SCALES[name])
-                for name, link in settings for batch in (conv_torch.BATCH_SIZE, 32 * conv_torch.BATCH_SIZE)
-                for n in WORKERS}
     for batch in conv_torch.BATCH_SIZE, 32 * conv_torch.BATCH_SIZE:
+        gains = [[reckoned(batch, 1, 1, 0, *SCALES[name]) / reckoned(batch, n, LINKS[link], HOP, *SCALES[name])
+                  for n in WORKERS] for name, link in settings]
         table([f"speed-up at batch {batch:,}", "link", *[f"{n} machines" for n in WORKERS]],
-              [[name, link, *["<0.1" if gain < 0.1 else f"{gain:.2f}" for gain in
-                              (speed_up[name, link, batch, n] for n in WORKERS)]] for name, link in settings])
+              [[*setting, *["<0.1" if gain < 0.1 else f"{gain:.2f}" for gain in row]]
+               for setting, row in zip(settings, gains)])
     table(["a second machine pays from this batch on", *LINKS],
           [[name, *[f"{np.ceil(2 * (a + 2 * HOP + larger * size / bandwidth) / (larger / faster * c)):,.0f}"
                     for bandwidth in LINKS.values()]] for name, (larger, faster) in SCALES.items()])

@@ -14,7 +14,6 @@ import inspect
 import io
 import json
 import math
-import os
 import re
 import sys
 import zipfile
@@ -28,6 +27,7 @@ import numpy as np
 import typst
 from PIL import Image
 
+import compare
 import mnist
 
 matplotlib.use("svg")
@@ -582,14 +582,6 @@ def pdf(content):
                          font_paths=[Path(matplotlib.get_data_path()) / "fonts" / "ttf"])
 
 
-def write(path, content):
-    """Write bytes to `path` so that the file is never there in part."""
-    path.parent.mkdir(exist_ok=True, parents=True)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
-
-
 def main(argv=None):
     """Make the report that `argv` asks for; return 0, or 1 if a folder had to be left out."""
     parser = argparse.ArgumentParser(prog="python -m zoo.report", description=__doc__,
@@ -611,10 +603,10 @@ def main(argv=None):
     if runs:
         content = document(runs)
         name = re.sub(r"\.(html|pdf)$", "", arguments.output)
-        documents = {Path(f"{name}.html"): html(content).encode(), Path(f"{name}.pdf"): pdf(content)}
+        documents = {Path(f"{name}.html"): html(content), Path(f"{name}.pdf"): pdf(content)}
         try:
             for path, written in documents.items():
-                write(path, written)
+                compare.write(path, written)
         except OSError as error:
             reasons.append(f"The report cannot be written: {error}.")
         else:
