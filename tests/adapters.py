@@ -1,14 +1,18 @@
 """Run a script's own train() from given weights on given digits, and save what it made of them.
 
-    python tests/adapters.py conv_torch WAY.npz OUT.npz
-    python tests/adapters.py parallel.conv_torch 20 OUT.npz SEED
+    python tests/adapters.py conv_torch WAY.npz OUT
 
 The scripts know nothing of it: their names for the data and the first weights are replaced from outside, each by
-the library's own means. WAY.npz holds the reference's parameters where each stretch of the way begins, `start0_0`,
-`start0_1`, ... `start1_0`, ...; OUT.npz then holds `gradient0`, ... of the first batch, and `end0_0`, ..., the
-parameters at the end of each stretch, all in the library's layout. A number in the place of WAY.npz is that of the
-steps that the script goes from its own weights, in its own order, for `end0_0`, ... alone. It runs in any interpreter
-that has the library, the genuine Theano's among them.
+the library's own means. WAY.npz holds which digits the reference takes in which `order`, and its parameters where each
+stretch of the way begins, `start0_0`, `start0_1`, ... `start1_0`, ... Each process of the job leaves a file of its own
+in the folder OUT, with
+
+    gradient0, ...          the gradient of the first batch
+    end0_0, ... end1_0, ... the parameters at the end of each stretch
+    own0, ...               the weights with which the script by itself would have begun, from seed 1
+    x, y                    the digits as it would have shuffled and moved them for its first epoch
+
+all in the library's layout. It runs in any interpreter that has the library, the genuine Theano's among them.
 """
 import importlib
 import os
@@ -21,9 +25,10 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 import mnist
 import reference
 
-# Both networks go 100 steps, the MLPs in one stretch. A ConvNet's way is chaotic: at its rate, the last bit of a
-# float32 soon decides which pixel a pool chooses and whether the black background passes a ReLU, and the ways part
-# (conv_numpy.py in float64 stays at 1e-14 of the reference). So it goes ten stretches, each from the reference's place.
+# Both networks go 100 steps, the MLPs in one stretch. A ConvNet's way is chaotic: where a pool's two largest pixels or a
+# ReLU's zero are near, the last bit of a float32 decides, and the ways part (conv_numpy.py in float64 stays at 1e-14 of
+# the reference). The reference avoids digits that are so near, and a ConvNet goes ten stretches, each from the
+# reference's place, so that what little the ways are apart does not grow until it decides.
 STEPS, STRETCHES = 100, {"mlp": 1, "conv": 10}
 BIG_RATE = 1024  # so large a step that the difference it makes is the gradient to float32's full precision
 
@@ -51,13 +56,17 @@ def in_layout(script, arrays):
     return list(arrays)
 
 
-def train(script, module, starts, x, y, seed=0):
+def train(script, module, starts, x, y):
     """Run module.train(), an epoch for each stretch of (x, y), which stay in this order.
 
-    `starts` holds the parameters from which each stretch begins, or is [None]: then the script begins with its own,
-    and shuffles and moves the digits. Returned are the parameters with which each stretch ends.
+    Args:
+        starts: for each stretch the parameters from which it begins.
+
+    Returns:
+        The parameters with which each stretch ends; those with which the script would have begun; and what it would
+        have made of (x, y) in its first epoch.
     """
-    library, seen, pending, ends = script.split("_")[1], [], [], []
+    library, seen, pending, ends, own_start, own_digits = script.split("_")[1], [], [], [], [], []
     x, y = np.split(x, len(starts)), np.split(y, len(starts))
 
     def stretch(k, shape, one_hot):
@@ -67,15 +76,19 @@ def train(script, module, starts, x, y, seed=0):
         return [stretch(0, reshape, one_hot)] * 3
 
     def epoch(x, y, rng, shift=1):
-        if seen[1:]:  # not the first
+        if own_digits:  # not the first epoch
             ends.append(read())
             put(starts[len(ends)])
-        seen[1:] = [True]
+        else:
+            own_digits.extend(own["mnist.epoch"](x, y, rng, shift))
         return stretch(len(ends), x.shape[1:], y.ndim == 2)
 
-    def keep(created):
-        seen[:1] = [created]
-        return created
+    def begin(created):
+        """Take what the script created, a model or a list of weights, note its values, and put the first stretch's."""
+        seen[:] = [created]
+        own_start.extend(read())
+        put(starts[0])
+        return pending.pop() if pending else created
 
     def read():
         if library == "torch":
@@ -97,50 +110,40 @@ def train(script, module, starts, x, y, seed=0):
                 {"numpy": lambda: np.copyto(w, array), "theano": lambda: w.set_value(np.ascontiguousarray(array)),
                  "tensorflow": lambda: w.assign(array)}[library]()
 
-    module.mnist.load_data = load_data
-    if starts[0] is not None:
-        module.mnist.epoch = epoch
-    own = module.__dict__.setdefault("own", dict(vars(module)))  # as it was before the first replacement
-    if library in ("torch", "keras"):
-        def build_model():
-            model = keep(own["build_model"]())
-            if starts[0] is not None:
-                put(starts[0])
-            return model
+    def step(weights, *rest):
+        return own["step"](pending.pop() if pending else weights, *rest)
 
-        module.build_model = build_model
-    else:
-        make = {"numpy": np.copy, "theano": lambda a: module.theano.shared(np.ascontiguousarray(a)),
-                "tensorflow": lambda a: module.tf.Variable(a), "jax": lambda a: module.jnp.asarray(a)}[library]
-        module.init_weights = lambda *rng: keep(own["init_weights"](*rng) if starts[0] is None else
-                                                [make(array) for array in starts[0]])
-    if library == "jax":  # the weights are those that accuracy() is asked about last
-        module.accuracy = lambda x, y, weights: own["accuracy"](x, y, keep(weights))
-        module.step = lambda weights, *rest: own["step"](pending.pop() if pending else weights, *rest)
-    module.train(epochs=len(starts), seed=seed)
-    return [*ends, read()]
+    def accuracy(x, y, weights):  # the weights of JAX are those that it is asked about last
+        seen[:] = [weights]
+        return own["accuracy"](x, y, weights)
+
+    # As the module was before the first replacement
+    own = module.__dict__.setdefault("own", {**vars(module), "mnist.epoch": module.mnist.epoch})
+    module.mnist.load_data, module.mnist.epoch = load_data, epoch
+    creator = "build_model" if library in ("torch", "keras") else "init_weights"
+    setattr(module, creator, lambda *rng: begin(own[creator](*rng)))
+    if library == "jax":
+        module.step, module.accuracy = step, accuracy
+    module.train(epochs=len(starts), seed=1)
+    return [*ends, read()], own_start, own_digits
 
 
-def main(script, way, path, seed="0"):
+def main(script, way, folder):
     module, script = importlib.import_module(script), script.rpartition(".")[2]
     network = script.split("_")[0]
     (x, y), batch, rate = digits(), module.BATCH_SIZE, module.LEARNING_RATE
-    if way.isdigit():
-        starts, steps, gradients = [None], int(way), []
-    else:
-        with np.load(way) as arrays:
-            count = len(reference.PARAMETERS[network])
-            starts = [in_layout(script, [arrays[f"start{k}_{i}"].astype(np.float32) for i in range(count)])
-                      for k in range(STRETCHES[network])]
-        module.LEARNING_RATE, steps = BIG_RATE, STEPS
-        after, = train(script, module, starts[:1], x[:batch], y[:batch])
-        gradients = [(a.astype(np.float64) - b) / BIG_RATE for a, b in zip(starts[0], after)]
-        module.LEARNING_RATE = rate
-    ends = train(script, module, starts, x[:batch * steps], y[:batch * steps], int(seed))
-    temporary = f"{path}.{os.getpid()}.npz"  # of several processes each writes the whole, and the last one's stays
-    np.savez(temporary, **{f"gradient{i}": a for i, a in enumerate(gradients)},
+    with np.load(way) as arrays:
+        x, y = x[arrays["order"]], y[arrays["order"]]
+        count = len(reference.PARAMETERS[network])
+        starts = [in_layout(script, [arrays[f"start{k}_{i}"].astype(np.float32) for i in range(count)])
+                  for k in range(STRETCHES[network])]
+    module.LEARNING_RATE = BIG_RATE
+    (after,), *_ = train(script, module, starts[:1], x[:batch], y[:batch])
+    module.LEARNING_RATE = rate
+    ends, own, (own_x, own_y) = train(script, module, starts, x, y)
+    np.savez(Path(folder) / f"{os.getpid()}.npz", x=own_x, y=own_y, **{f"own{i}": a for i, a in enumerate(own)},
+             **{f"gradient{i}": (a.astype(np.float64) - b) / BIG_RATE for i, (a, b) in enumerate(zip(starts[0], after))},
              **{f"end{k}_{i}": a for k, end in enumerate(ends) for i, a in enumerate(end)})
-    os.replace(temporary, path)
 
 
 if __name__ == "__main__":

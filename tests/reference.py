@@ -24,6 +24,11 @@ PARAMETERS = {
 }
 
 
+# How near a decision has to be to be doubtful, in units of the layer's root mean square. The sums of a few hundred float32
+# that make a unit are off by some 1e-7, and the way to it by a few times that.
+DOUBT = 1e-5
+
+
 def convolve(x, w):
     """Correlate (batch, h, w, c) with a (5, 5, c, out) kernel at every place where it fits."""
     h, v = x.shape[1] - 4, x.shape[2] - 4
@@ -41,52 +46,83 @@ def convolve_backward(x, w, d_out):
     return d_x, d_w
 
 
+def forward(p, x):
+    """Return the layers before their ReLUs, the convolutions among them, and the input of the first dense layer.
+
+    Of a ConvNet the pixels among which its pool chooses, (batch, 10, 10, 16, 4), come third, before the hidden layer.
+    """
+    layers = []
+    if len(p) == 8:
+        layers.append(convolve(x.reshape(-1, 28, 28, 1), p[0]) + p[1])
+        layers.append(convolve(np.maximum(layers[0], 0), p[2]) + p[3])
+        quads = layers[1].reshape(-1, 10, 2, 10, 2, 16).transpose(0, 1, 3, 5, 2, 4).reshape(-1, 10, 10, 16, 4)
+        layers.append(quads)
+        x = np.maximum(quads.max(axis=-1), 0).reshape(-1, 1600)
+    layers.append(x @ p[-4] + p[-3])
+    return layers, x
+
+
 def loss_and_gradients(parameters, x, y):
     """Return the mean cross-entropy of images (batch, 784) with labels (batch,), and its gradients."""
-    p = [np.asarray(array, np.float64) for array in parameters]
-    x, convolutional = x.astype(np.float64), len(p) == 8
-    if convolutional:
-        images = x.reshape(-1, 28, 28, 1)
-        conv1 = np.maximum(convolve(images, p[0]) + p[1], 0)
-        conv2 = np.maximum(convolve(conv1, p[2]) + p[3], 0)
-        quads = conv2.reshape(-1, 10, 2, 10, 2, 16).transpose(0, 1, 3, 5, 2, 4).reshape(-1, 10, 10, 16, 4)
-        chosen = quads.argmax(axis=-1)[..., None]  # of equals the first
-        x = np.take_along_axis(quads, chosen, axis=-1).reshape(-1, 1600)
-    w1, b1, w2, b2 = p[-4:]
-    hidden = np.maximum(x @ w1 + b1, 0)
-    logits = hidden @ w2 + b2
+    p, x = [np.asarray(array, np.float64) for array in parameters], x.astype(np.float64)
+    (*convolutions, hidden), dense_input = forward(p, x)
+    logits = np.maximum(hidden, 0) @ p[-2] + p[-1]
     log_sums = np.logaddexp.reduce(logits, axis=1, keepdims=True)
     rows = np.arange(len(y))
     loss = (log_sums[:, 0] - logits[rows, y]).mean()
     d_logits = np.exp(logits - log_sums)
     d_logits[rows, y] -= 1
     d_logits /= len(y)
-    d_hidden = np.where(hidden > 0, d_logits @ w2.T, 0)
-    gradients = [x.T @ d_hidden, d_hidden.sum(axis=0), hidden.T @ d_logits, d_logits.sum(axis=0)]
-    if convolutional:
+    d_hidden = np.where(hidden > 0, d_logits @ p[-2].T, 0)
+    gradients = [dense_input.T @ d_hidden, d_hidden.sum(axis=0),
+                 np.maximum(hidden, 0).T @ d_logits, d_logits.sum(axis=0)]
+    if convolutions:
+        conv1, conv2, quads = convolutions
+        chosen = quads.argmax(axis=-1)[..., None]  # of equals the first
         d_quads = np.zeros_like(quads)
-        np.put_along_axis(d_quads, chosen, (d_hidden @ w1.T).reshape(chosen.shape), axis=-1)
+        np.put_along_axis(d_quads, chosen, (d_hidden @ p[-4].T).reshape(chosen.shape), axis=-1)
         d_conv2 = d_quads.reshape(-1, 10, 10, 16, 2, 2).transpose(0, 1, 4, 2, 5, 3).reshape(conv2.shape)
         d_conv2 = np.where(conv2 > 0, d_conv2, 0)
-        d_conv1, d_w2 = convolve_backward(conv1, p[2], d_conv2)
+        d_conv1, d_w2 = convolve_backward(np.maximum(conv1, 0), p[2], d_conv2)
         d_conv1 = np.where(conv1 > 0, d_conv1, 0)
-        _, d_w1 = convolve_backward(images, p[0], d_conv1)
+        _, d_w1 = convolve_backward(x.reshape(-1, 28, 28, 1), p[0], d_conv1)
         gradients = [d_w1, d_conv1.sum(axis=(0, 1, 2)), d_w2, d_conv2.sum(axis=(0, 1, 2)), *gradients]
     return loss, gradients
 
 
-def train(parameters, x, y, rate, batch_size, stretches):
-    """Return the parameters on the way through one epoch of SGD, without shuffling, the rate falling linearly to zero.
+def decided(parameters, x):
+    """Return for each image whether the gradients are beyond doubt in float32: no unit is near the kink of its ReLU,
+    and no pool has two pixels that are nearly the largest. Exact equals do no harm: they see the same pixels."""
+    layers, _ = forward([np.asarray(array, np.float64) for array in parameters], x.astype(np.float64))
+    least = np.full(len(x), np.inf)
+    for layer in layers:
+        distances = np.abs(layer)
+        if layer.ndim == 5:
+            next_largest, largest = np.moveaxis(np.sort(layer, axis=-1)[..., -2:], -1, 0)
+            distances = largest - next_largest
+            distances[(largest < 0) | (distances < 1e-12)] = np.inf
+        least = np.minimum(least, distances.reshape(len(x), -1).min(axis=1) / np.sqrt((layer**2).mean()))
+    return least > DOUBT
 
-    The epoch has `stretches` parts of equal length; returned are the parameters at the start, after the first part,
-    and so on to the end.
+
+def train(parameters, x, y, rate, batch_size, steps, stretches):
+    """Go through one epoch of SGD, the rate falling linearly to zero, each batch the next digits that are decided.
+
+    Returns:
+        The parameters at the start, after the first of `stretches` parts of equal length, and so on to the end; and
+        the indices of the digits of all batches, one after the other. Behind the last digit comes the first again.
     """
-    p = [np.asarray(array, np.float64) for array in parameters]
-    steps, way = len(x) // batch_size, [p]
+    p, order, start = [np.asarray(array, np.float64) for array in parameters], [], 0
+    way = [p]
     for step in range(steps):
-        batch = slice(step * batch_size, (step + 1) * batch_size)
+        batch = np.array([], int)
+        while len(batch) < batch_size:
+            candidates = np.arange(start, start + 16) % len(x)
+            batch = np.append(batch, candidates[decided(p, x[candidates])])[:batch_size]
+            start += 16
+        order.extend(batch)
         _, gradients = loss_and_gradients(p, x[batch], y[batch])
         p = [array - rate * (1 - step / steps) * gradient for array, gradient in zip(p, gradients)]
         if (step + 1) % (steps // stretches) == 0:
             way.append(p)
-    return way
+    return way, np.array(order)

@@ -91,6 +91,7 @@ def test_memory_is_that_of_the_process_at_its_largest(clone):
 
 
 @pytest.mark.skipif(psutil.cpu_count() < 2, reason="on one core every library uses one")
+@pytest.mark.slow
 @pytest.mark.parametrize("library", compare.LIBRARIES)
 def test_every_library_keeps_to_its_threads(library, tmp_path):
     script = f"{'mlp' if library == 'theano' else 'conv'}_{library}"  # Theano's ConvNet compiles for a minute
@@ -143,7 +144,7 @@ def test_three_seeds_of_all_twelve(clone):
     assert all(drawing.count(f">{name}<") == 2 for name in compare.LIBRARIES.values())
 
 
-@pytest.mark.parametrize("option", ["--quick", "--epochs=2"])
+@pytest.mark.parametrize("option", [pytest.param("--quick", marks=pytest.mark.slow), "--epochs=2"])
 def test_a_trial_leaves_the_figures_of_the_readme_alone(clone, option):
     process = clone(option)
     assert process.returncode == 0, process.stdout_text + process.stderr_text
@@ -195,15 +196,15 @@ def test_unknown_names_are_answered_with_the_known_ones(clone):
     assert not (clone.root / "results").exists()
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("end", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGINT])
 def test_what_was_stopped_can_be_resumed(clone, end):
-    undisturbed = clone("--seeds", "2")
+    undisturbed = clone("mlp_*", "--seeds", "2")
     assert undisturbed.returncode == 0
     whole = clone.saved()
     (clone.root / "results/comparison.json").unlink()
 
     (clone.root / "mlp_keras.py").write_text(SCRIPT.replace("0.02", "2 if seed else 0.02"))  # time to be stopped in
-    process = clone.start("--seeds", "2")
+    process = clone.start("mlp_*", "--seeds", "2")
     wait_for(lambda: (clone.root / "results/comparison.json").exists() and "mlp_keras seed 0" in clone.saved()["runs"])
     children = psutil.Process(process.pid).children()
     process.send_signal(end)
@@ -212,13 +213,14 @@ def test_what_was_stopped_can_be_resumed(clone, end):
         if end == signal.SIGKILL:
             child.kill()
         child.wait(10)
+    (clone.root / "mlp_keras.py").write_text(SCRIPT)
     measured = clone.saved()["runs"]
     assert list(measured) == list(whole["runs"])[:7]
     if end == signal.SIGINT:
-        assert process.returncode == 130 and "compare.py --seeds 2 --resume goes on" in printed
+        assert process.returncode == 130 and "compare.py 'mlp_*' --seeds 2 --resume goes on" in printed
         assert "98.05 ± 0.07 %" in printed
 
-    resumed = clone("--seeds", "2", "--resume")
+    resumed = clone("mlp_*", "--seeds", "2", "--resume")
     assert resumed.returncode == 0, resumed.stdout_text + resumed.stderr_text
     assert {name: run for name, run in clone.saved()["runs"].items() if name in measured} == measured
     assert list(clone.saved()["runs"]) == list(whole["runs"])

@@ -18,6 +18,8 @@ import build  # noqa: E402
 PAGE = build.DOCS / "index.html"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 FILES = {s: compare.ROOT / f"{s}.py" for s in compare.SCRIPTS} | {"mlp_browser": build.DOCS / "mlp_browser.js"}
+PAIRS = [pytest.param(list(zip(FILES, [*FILES][1:] + [*FILES][:1])), id="each with the next"),
+         pytest.param(list(product(FILES, repeat=2)), id="every pair", marks=pytest.mark.slow)]
 in_a_browser = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome: sudo apt-get install chromium")
 
 
@@ -83,22 +85,24 @@ def test_the_rooms_of_a_script_joined_are_the_script():
 
 @in_a_browser
 class TestSideBySide:
-    def test_every_pair_can_be_chosen_and_its_address_restores_it(self, open_page):
+    @pytest.mark.parametrize("pairs", PAIRS)
+    def test_a_pair_can_be_chosen_and_its_address_restores_it(self, open_page, pairs):
         page = open_page()
-        for pair in product(FILES, repeat=2):
+        for pair in pairs:
             for column, name in enumerate(pair):
                 page.select_option(f"#script{column}", name)
             assert page.evaluate("location.hash") == f"#{','.join(pair)}" or pair == ("mlp_numpy", "mlp_torch")
-        for pair in product(FILES, repeat=2):
+        for pair in pairs:
             page.goto("about:blank")
             page.goto(f"{PAGE.as_uri()}#{','.join(pair)}")
             assert tuple(page.input_value(f"#script{column}") for column in (0, 1)) == pair
             assert [shown(page, column) for column in (0, 1)] == [FILES[name].read_text("utf-8") for name in pair]
 
     @pytest.mark.parametrize("width", [800, 1400, 2000])
-    def test_the_rooms_stand_row_by_row(self, open_page, width):
+    @pytest.mark.parametrize("pairs", PAIRS)
+    def test_the_rooms_stand_row_by_row(self, open_page, pairs, width):
         page = open_page(width=width)
-        for names in [*product(FILES, repeat=2), ("mlp_numpy", "mlp_torch", "conv_jax")]:
+        for names in [*pairs, ("mlp_numpy", "mlp_torch", "conv_jax")]:
             page.evaluate("names => { location.hash = names }", ",".join(names))
             page.wait_for_function("names => names.every((name, c) => byId('script' + c)?.value === name)",
                                    arg=list(names))
@@ -166,12 +170,13 @@ class TestSideBySide:
         page.keyboard.press("Enter")
         assert page.evaluate("location.hash") == "#mlp_jax,mlp_torch,mlp_numpy"
 
-    @pytest.mark.parametrize("name", FILES)
-    def test_what_is_copied_is_the_file(self, open_page, name):
-        page = open_page(f"#{name},mlp_jax", permissions=["clipboard-read", "clipboard-write"])
-        page.click("#copy0")
-        page.wait_for_function("byId('said').textContent.includes('clipboard')")
-        assert page.evaluate("navigator.clipboard.readText()") == FILES[name].read_text("utf-8")
+    def test_what_is_copied_is_the_file(self, open_page):
+        page = open_page(permissions=["clipboard-read", "clipboard-write"])
+        for name, path in FILES.items():
+            page.select_option("#script0", name)
+            page.click("#copy0")
+            page.wait_for_function("name => byId('said').textContent.includes(name)", arg=path.name)
+            assert page.evaluate("navigator.clipboard.readText()") == path.read_text("utf-8")
 
     def test_line_numbers_are_not_selected(self, open_page):
         page = open_page()

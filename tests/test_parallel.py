@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import cache
 
 import numpy as np
 import psutil
@@ -19,8 +20,15 @@ import mnist
 import test_sameness
 
 ROOT = compare.ROOT
-SEVERAL_MACHINES = ["conv_tensorflow", "conv_keras", "conv_torch", "conv_jax"]  # to MPI they are what one machine is
-JOBS = [f"{script}/2" for script in compare.PARALLEL] + [f"{script}/machines" for script in SEVERAL_MACHINES]
+MACHINES = [f"{script}/machines" for script in compare.PARALLEL[1:]]  # to MPI, several machines are as one
+
+
+def slow_but(*quick, of):
+    """Return parameters of which all but the quick ones are for the slow tests."""
+    return [each if each in quick else pytest.param(each, marks=pytest.mark.slow) for each in of]
+
+
+JOBS = [f"{script}/2" for script in compare.PARALLEL]
 
 
 def free_ports():
@@ -40,7 +48,8 @@ def commands(job, arguments, ports=None):
     if script == "conv_torch":
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--no-python",
                     "--rdzv-backend=c10d", f"--rdzv-endpoint={hosts[0]}", "--rdzv-id=1"]
-        return [([*torchrun, *python], {}) for _ in hosts]
+        one_thread = {"OMP_NUM_THREADS": "1"}  # as torchrun has it for two workers on one machine
+        return [([*torchrun, *python], one_thread) for _ in hosts]
     variables = {
         "conv_tensorflow": lambda i: {"TF_CONFIG": json.dumps({"cluster": {"worker": hosts},
                                                                "task": {"type": "worker", "index": i}})},
@@ -49,6 +58,14 @@ def commands(job, arguments, ports=None):
         "conv_jax": lambda i: {"JAX_COORDINATOR_ADDRESS": hosts[0], "JAX_NUM_PROCESSES": "2",
                                "JAX_PROCESS_ID": f"{i}"}}
     return [(python, {**variables[script](i), "JAX_NUM_CPU_DEVICES": "1"}) for i in range(2)]
+
+
+def ended(process):
+    """Return whether a process has ended; a zombie has, though nobody has asked for its status yet."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 class Job:
@@ -114,41 +131,49 @@ def training(script, epochs, before="pass"):
     return ["-c", f"import parallel.{script} as script; {before}; script.train(epochs={epochs})"]
 
 
-def parameters(path):
-    with np.load(path) as arrays:
-        return [arrays[f"end0_{i}"] for i in range(len(arrays.files))]
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """together(job) returns what adapters.py made of a job, a dict of arrays for each process, and what it printed."""
+    @cache
+    def run(job):
+        folder = tmp_path_factory.mktemp("together")
+        both = Job(commands(job, test_sameness.prepare(f"parallel.{job.split('/')[0]}", folder)), folder)
+        try:
+            assert both.wait() == [0] * len(both.processes), both.printed("err")
+        finally:
+            both.end()
+        return test_sameness.written(folder), both.printed()
+
+    return run
 
 
-@pytest.mark.parametrize("job", JOBS)
-def test_two_workers_go_the_way_of_the_reference(job, start, tmp_path):
+@pytest.mark.parametrize("job", slow_but(*JOBS, of=JOBS + MACHINES))
+def test_two_workers_go_the_way_of_the_reference(job, together):
+    script, _, workers = job.partition("/")
+    processes, printed = together(job)
+    assert len(processes) == (2 if workers == "machines" or script in compare.PROCESSES else 1)
+    test_sameness.hold_to_reference(script, processes, f"parallel/{job}")
+    line, last = r"epoch +{}  validation accuracy \d+\.\d\d%  \d+\.\d\d s\n", r"test accuracy \d+\.\d\d%\n"
+    trained = (1, adapters.STRETCHES[script.split("_")[0]])
+    expected = "".join("".join(line.format(i + 1) for i in range(epochs)) + last for epochs in trained)
+    assert re.fullmatch(expected, printed), "not one process prints, and it alone"
+
+
+@pytest.mark.parametrize("job", slow_but("mlp_numpy/2", "conv_torch/2", of=JOBS + MACHINES))
+def test_every_worker_begins_with_the_weights_and_the_digits_of_one_process(job, together):
     script = job.split("/")[0]
-    test_sameness.save_way(script, tmp_path / "way.npz")
-    both = start(job, [adapters.__file__, f"parallel.{script}", str(tmp_path / "way.npz"), str(tmp_path / "out.npz")])
-    assert both.wait() == [0] * len(both.processes), both.printed("err")
-    test_sameness.hold_to_reference(script, tmp_path / "out.npz", f"parallel/{job}")
+    one, = test_sameness.alone(script, **({"KERAS_BACKEND": "jax"} if script == "conv_keras" else {}))
+    for worker in together(job)[0]:
+        for name in [name for name in one if name.startswith("own")]:
+            # The same kernel made both, but where it ends a vector depends on the threads, and the last bit on that.
+            np.testing.assert_allclose(worker[name], one[name], rtol=1e-5, err_msg=name)
+        for name in "x", "y":
+            np.testing.assert_array_equal(worker[name], one[name])
 
 
-@pytest.mark.parametrize("job", JOBS)
-def test_the_first_steps_of_two_workers_are_those_of_one_process(job, start, tmp_path):
-    script = job.split("/")[0]
-    # A seed whose twenty steps keep off the pools' ties and ReLU's kink, where the ways part (adapters.py says why):
-    # from seed 0 Keras ends 1.5e-3 away, PyTorch from seed 4 3e-4.
-    alone, both = ([adapters.__file__, name, "20", str(tmp_path / f"{name}.npz"), "3"]
-                   for name in (script, f"parallel.{script}"))
-    alone = subprocess.run([sys.executable, *alone], text=True, capture_output=True,
-                           env={**os.environ, "MNIST_DIR": str(mnist.SAMPLE), "KERAS_BACKEND": "jax"})
-    assert alone.returncode == 0, alone.stderr
-    both = start(job, both)
-    assert both.wait() == [0] * len(both.processes), both.printed("err")
-    one, two = parameters(tmp_path / f"{script}.npz"), parameters(tmp_path / f"parallel.{script}.npz")
-    assert len(one) == len(two) == {"mlp": 4, "conv": 8}[script.split("_")[0]]
-    assert max(np.linalg.norm(a - b) / np.linalg.norm(a) for a, b in zip(one, two)) <= 1e-4
-    assert re.fullmatch(r"epoch +1  validation accuracy \d+\.\d\d%  \d+\.\d\d s\ntest accuracy \d+\.\d\d%\n",
-                        both.printed()), "not one process prints, and it alone"
-
-
-@pytest.mark.parametrize("script, step, share", [("mlp_numpy", "gradients", 25), ("conv_torch", "step", 16),
-                                                 ("conv_tensorflow", "forward", 16)])
+@pytest.mark.parametrize("script, step, share", [
+    ("mlp_numpy", "gradients", 25), pytest.param("conv_torch", "step", 16, marks=pytest.mark.slow),
+    pytest.param("conv_tensorflow", "forward", 16, marks=pytest.mark.slow)])
 def test_each_worker_takes_half_of_every_batch(script, step, share, start):
     spy = (f"own = script.{step}; "
            f"script.{step} = lambda x, *rest: print('takes', x.shape[0], file=script.sys.stderr) or own(x, *rest)")
@@ -159,7 +184,7 @@ def test_each_worker_takes_half_of_every_batch(script, step, share, start):
 
 
 @pytest.mark.parametrize("victim", [0, -1], ids=["first", "last"])
-@pytest.mark.parametrize("job", ["mlp_numpy/2", "conv_torch/2", *JOBS[-4:]])
+@pytest.mark.parametrize("job", slow_but("mlp_numpy/2", of=["mlp_numpy/2", "conv_torch/2", *MACHINES]))
 def test_when_a_worker_is_killed_all_end_within_a_minute(job, victim, start):
     script, _, workers = job.partition("/")
     both = start(job, ["-m", f"parallel.{script}"])
@@ -167,8 +192,11 @@ def test_when_a_worker_is_killed_all_end_within_a_minute(job, victim, start):
     every, training = both.running()
     assert len(training) == 2
     training[victim].send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 60
     assert 0 not in both.wait(60)
-    assert not [process for process in every if process.is_running()]
+    while not all(map(ended, every)):
+        assert time.monotonic() < deadline, every
+        time.sleep(0.05)
     line = {"mlp_numpy": r"YOUR APPLICATION TERMINATED .* \(signal 9\)", "conv_torch": r".*Signal 9 \(SIGKILL\)"}
     # JAX's own thread, when it loses the first process, may end its own before Python comes to speak
     line = line.get(script, "Training cannot go on, as when another process has ended: |"
@@ -176,9 +204,14 @@ def test_when_a_worker_is_killed_all_end_within_a_minute(job, victim, start):
     assert re.search(f"(?m)^({line})", both.printed() + both.printed("err"))
 
 
+def epochs_of(job):
+    """Return the lines that a job printed without the seconds, in which alone two equal runs may differ."""
+    return [re.sub(r"  [\d.]+ s$", "", line) for line in job.printed().splitlines()]
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """What a run of conv_torch with two workers printed last, and its checkpoint in the second of its four epochs."""
+    """What a run of conv_torch with two workers printed, and its checkpoint in the second of its four epochs."""
     folder = tmp_path_factory.mktemp("undisturbed")
     job = Job(commands("conv_torch/2", training("conv_torch", 4)), folder)
     while not (folder / "conv_torch.checkpoint").exists():
@@ -186,24 +219,27 @@ def undisturbed(tmp_path_factory):
         time.sleep(0.01)
     checkpoint = (folder / "conv_torch.checkpoint").read_bytes()
     assert job.wait() == [0] and not (folder / "conv_torch.checkpoint").exists()
-    return job.printed().splitlines()[-1], checkpoint
+    return epochs_of(job), checkpoint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["2", "machines"])
 def test_under_torchrun_a_killed_worker_is_made_good(workers, undisturbed, start):
     both = start(f"conv_torch/{workers}", training("conv_torch", 4), restarts=1)
     both.wait_for("epoch  2 ")
     both.running()[1][-1].send_signal(signal.SIGKILL)
     assert both.wait() == [0] * len(both.processes), both.printed("err")
-    assert both.printed().splitlines()[-1] == undisturbed[0]
-    assert both.printed().count("epoch  1 ") == 1, "it began anew"
+    lines = epochs_of(both)
+    # The same kernels on as many threads, and a sum of two: to the last bit, the steps are those of the other run.
+    assert list(dict.fromkeys(lines)) == undisturbed[0]
+    assert lines.count(lines[0]) == 1, "it began anew"
     assert not list(both.folder.glob("*.checkpoint*"))
 
 
-@pytest.mark.parametrize("script", compare.PARALLEL)
+@pytest.mark.parametrize("script", slow_but("mlp_numpy", of=compare.PARALLEL))
 def test_a_batch_that_cannot_be_shared_out_is_refused(script, start):
     job = start(f"{script}/3", training(script, 1, "script.os.cpu_count = lambda: 8"))
-    assert 0 not in job.wait(60) and job.printed() == ""
+    assert 0 not in job.wait() and job.printed() == ""
     assert re.search(r"(?m)^(?=.*\b(50|32)\b)(?=.*\b3\b).*(batch|divide)", job.printed("err"))
 
 
@@ -211,25 +247,26 @@ def test_one_mpi_process_that_refuses_ends_them_all():
     command, own = compare.launch("mlp_numpy/3", ["-m", "parallel.mlp_numpy"], threads=2)
     at = command.index("mpi4py")
     del command[at - 1:at + 1]  # as in the README: without the runner that would end them, too
-    run = subprocess.run(command, env={**os.environ, **own}, cwd=ROOT, text=True, capture_output=True, timeout=60)
+    run = subprocess.run(command, env={**os.environ, **own}, cwd=ROOT, text=True, capture_output=True, timeout=300)
     assert run.returncode != 0 and "3 processes cannot share a batch of 50" in run.stderr
 
 
-@pytest.mark.parametrize("script", ["mlp_numpy", "conv_torch"])
+@pytest.mark.parametrize("script", slow_but("mlp_numpy", of=compare.PROCESSES))
 def test_more_processes_than_devices_are_refused(script, start):
     job = start(f"{script}/2", training(script, 1, "script.os.cpu_count = lambda: 1"))
-    assert 0 not in job.wait(60) and job.printed() == ""
+    assert 0 not in job.wait() and job.printed() == ""
     assert re.search("2 are too many here|a device each; it started 2", job.printed("err"))
 
 
-@pytest.mark.parametrize("script", ["conv_tensorflow", "conv_keras", "conv_jax"])
+@pytest.mark.parametrize("script", slow_but("conv_jax", of=["conv_tensorflow", "conv_keras", "conv_jax"]))
 def test_a_port_in_use_is_named_before_training(script, start):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         job = start(f"{script}/machines", ["-m", f"parallel.{script}"], ports=[taken.getsockname()[1], free_ports()[0]])
-        assert job.processes[0].wait(60) == 1
+        assert job.processes[0].wait(300) == 1
     assert "in use" in job.printed("err").splitlines()[-1] and job.printed() == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage, before", [
     (lambda content: content[:len(content) // 2], "pass"), (lambda content: b"", "pass"),
     (lambda content: content, "script.LEARNING_RATE = 0.1"),
@@ -238,15 +275,16 @@ def test_a_port_in_use_is_named_before_training(script, start):
 def test_a_checkpoint_that_does_not_fit_is_refused_and_left_alone(damage, before, undisturbed, start):
     content = damage(undisturbed[1])
     job = start("conv_torch/2", training("conv_torch", 4, before), checkpoint=content)
-    assert 0 not in job.wait(60) and job.printed() == ""
+    assert 0 not in job.wait() and job.printed() == ""
     assert "conv_torch.checkpoint is damaged, or of another network" in job.printed("err")
     assert (job.folder / "conv_torch.checkpoint").read_bytes() == content
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_replaced_by_a_whole_one_only(undisturbed, start):
     killed = "script.torch.save = lambda _, path: open(path, 'w').write('x') and script.os.kill(script.os.getpid(), 9)"
     job = start("conv_torch/2", training("conv_torch", 4, killed), checkpoint=undisturbed[1])
-    assert 0 not in job.wait(60)
+    assert 0 not in job.wait()
     assert (job.folder / "conv_torch.checkpoint").read_bytes() == undisturbed[1]
 
 
@@ -260,6 +298,7 @@ def test_the_diff_fits_a_screen_and_the_readme_counts_it(script):
     assert max(map(len, pages[1])) <= 120
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_step_is_told_in_tables(start):
     job = start("conv_torch/2", ["-c", "import parallel.cost as cost; cost.VALUES, cost.BATCHES = (1, 1000), (16, 32); "
                                        "cost.main()"])
@@ -269,4 +308,6 @@ def test_the_cost_of_a_step_is_told_in_tables(start):
     readme = (ROOT / "parallel" / "README.md").read_text("utf-8").replace(" ", "")
     assert len(tables) == 5 and all("|".join(table[0]) in readme for table in tables)
     for batch, alone, _, two, _, speed_up, _ in tables[1][2:]:
-        assert float(speed_up) == pytest.approx(float(alone) / float(two), abs=0.02)
+        alone, two = float(alone), float(two)
+        rounding = 0.005 + alone / two * (0.005 / alone + 0.005 / two)  # of all three, to two digits
+        assert float(speed_up) == pytest.approx(alone / two, abs=1.01 * rounding)

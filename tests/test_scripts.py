@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,55 +22,71 @@ def python(*arguments, data=mnist.SAMPLE, executable=sys.executable, **environme
     return subprocess.run([executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
-@cache
-def on_sample(script):
-    return python(f"{script}.py")
+def lines_of(process):
+    """Return the lines that a process printed, once it has ended well and said nothing else."""
+    assert process.returncode == 0 and process.stderr == "", process.stderr
+    return process.stdout.splitlines()
 
 
-def trained(process):
-    """Return the test accuracy that a finished script printed, checking every line it wrote."""
-    assert process.returncode == 0, process.stderr
-    *epochs, last = process.stdout.splitlines()
-    for number, line in enumerate(epochs, 1):
-        assert re.fullmatch(rf"epoch +{number}  validation accuracy \d+\.\d\d%  \d+\.\d\d s", line)
-    assert re.fullmatch(r"test accuracy \d+\.\d\d%", last)
-    return float(last.split()[-1].rstrip("%")), len(epochs)
+def trained(lines):
+    """Return the test accuracies in what a script printed, and after how many epochs each; every line is checked."""
+    accuracies, epochs = [], [0]
+    for line in lines:
+        if epoch := re.fullmatch(r"epoch +(\d+)  validation accuracy \d+\.\d\d%  \d+\.\d\d s", line):
+            epochs[-1] += 1
+            assert int(epoch[1]) == epochs[-1]
+        else:
+            accuracies.append(float(re.fullmatch(r"test accuracy (\d+\.\d\d)%", line)[1]))
+            epochs.append(0)
+    assert epochs.pop() == 0, "it ended without a test accuracy"
+    return accuracies, epochs
 
 
-def seconds_off(lines):
-    return [re.sub(r"[\d.]+ s$", "", line) for line in lines]
+# The accuracies asked for are at least four standard deviations under the mean. Over the libraries and the seeds 0 to 3
+# the MLPs have, on the sample, 90.1 +- 0.4 % after two epochs and 96.4 +- 0.4 % after all; the ConvNets, with twice as
+# many seeds, 91.2 +- 2.6 % after one, and 97.7 +- 0.3 % after all.
+
+def figures_of(script, epochs, seeds):
+    """Return what a script prints about a training from each of the seeds, in one process, the seconds left out."""
+    code = f"import json, {script} as s; print(json.dumps([s.train({epochs}, seed) for seed in {seeds}]))"
+    *lines, returned = lines_of(python("-c", code))
+    accuracies, each = trained(lines)
+    assert each == [epochs] * len(seeds)
+    assert [f"{a:.2%}" for a in json.loads(returned)] == [f"{a:.2f}%" for a in accuracies]
+    lines = [re.sub(r"[\d.]+ s$", "", line) for line in lines]
+    return accuracies, [lines[i:i + epochs + 1] for i in range(0, len(lines), epochs + 1)]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_learns_the_sample(script):
-    accuracy, epochs = trained(on_sample(script))
-    assert epochs == constants(script)[0]
-    assert accuracy >= {"mlp": 94.5, "conv": 95.5}[script.split("_")[0]]
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_says_nothing_else(script):
-    assert on_sample(script).stderr == ""
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_the_same_seed_gives_the_same_figures(script):
-    process = python("-c", f"import json, {script} as s; print(json.dumps([s.train(2, seed) for seed in (1, 1, 2)]))")
-    assert process.returncode == 0, process.stderr
-    *lines, returned = process.stdout.splitlines()
-    figures = seconds_off(lines)
-    assert figures[0:3] == figures[3:6] != figures[6:9]
-    first, again, other = json.loads(returned)
+def test_learns_and_the_same_seed_gives_the_same_figures(script):
+    epochs, least = {"mlp": (2, 88), "conv": (1, 75)}[script.split("_")[0]]
+    accuracies, (first, again) = figures_of(script, epochs, (1, 1))
+    assert min(accuracies) >= least
     assert first == again
-    assert [f"test accuracy {a:.2%}" for a in (first, other)] == [lines[2], lines[8]]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_another_seed_gives_other_figures(script):
+    _, (one, other) = figures_of(script, 1, (1, 2))
+    assert one != other
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_learns_the_sample_as_a_user_runs_it(script):
+    (accuracy,), (epochs,) = trained(lines_of(python(f"{script}.py")))
+    assert epochs == constants(script)[0]
+    assert accuracy >= {"mlp": 94.5, "conv": 96}[script.split("_")[0]]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])  # TensorFlow, the default, is tested above
-@pytest.mark.parametrize("script", ["mlp_keras", "conv_keras"])
-def test_keras_runs_on_every_engine(script, backend):
+@pytest.mark.parametrize("script, least", [("mlp_keras", 90), ("conv_keras", 92)])
+def test_keras_runs_on_every_engine(script, least, backend):
     check = f"import keras, {script} as s; s.train(3); assert keras.backend.backend() == '{backend}'"
-    accuracy, _ = trained(python("-c", check, KERAS_BACKEND=backend))
-    assert accuracy >= 85
+    (accuracy,), _ = trained(lines_of(python("-c", check, KERAS_BACKEND=backend)))
+    assert accuracy >= least
 
 
 @pytest.mark.parametrize("script", ["mlp_torch", "conv_torch"])
@@ -81,21 +96,21 @@ def test_torch_built_for_cuda_runs_on_a_machine_without(script):
     assert process.stdout == "cpu\n", process.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("THEANO_PYTHON" not in os.environ, reason="set THEANO_PYTHON to the Python of an environment with "
-                    "requirements-theano.txt to hold the genuine Theano against PyTensor")
-@pytest.mark.parametrize("script", ["mlp_theano", "conv_theano"])
-def test_the_genuine_theano_gives_the_figures_of_pytensor(script):
-    train = f"import {script} as s; print(s.theano.__name__, s.theano.__version__); s.train(1)"
-    pytensor = python("-c", train).stdout.splitlines()
-    theano = python("-c", train, executable=os.environ["THEANO_PYTHON"], THEANO_FLAGS="blas.ldflags=")
-    theano = theano.stdout.splitlines()
-    assert pytensor.pop(0).startswith("pytensor") and theano.pop(0) == "theano 1.0.5"
-    if script == "mlp_theano":
-        assert seconds_off(pytensor) == seconds_off(theano)
-    else:  # a ConvNet's way is chaotic (see adapters.py): the last bits of a float32 are some digits of the sample
-        found, expected = (float(lines[-1].split()[-1].rstrip("%")) for lines in (pytensor, theano))
-        assert found == pytest.approx(expected, abs=1) and found > 90
+                    "requirements-theano.txt to run the genuine Theano")
+@pytest.mark.parametrize("script, epochs, least", [("mlp_theano", 2, 88), ("conv_theano", 1, 75)])
+def test_the_genuine_theano_learns_where_it_is_installed(script, epochs, least):
+    code = f"import {script} as s; print(s.theano.__name__, s.theano.__version__); s.train({epochs})"
+    process = python("-c", code, executable=os.environ["THEANO_PYTHON"], THEANO_FLAGS="blas.ldflags=")
+    version, *lines = process.stdout.splitlines()
+    (accuracy,), _ = trained(lines)
+    assert version == "theano 1.0.5" and accuracy >= least
 
+
+# What is asked for lies at least two standard errors under what results/comparison.json holds, the seeds 0, 1, 2 of all
+# twelve: the MLPs have 98.60 +- 0.08 %, the ConvNets 99.33 +- 0.06 %; an average over six or eighteen varies by so much
+# less as there are runs in it.
 
 @pytest.mark.full
 @pytest.mark.skipif(FULL is None, reason="needs the whole of MNIST: run mlp_numpy.py to download it, or set MNIST_DIR")
@@ -105,13 +120,13 @@ class TestFull:
     @pytest.mark.parametrize("seed", range(3))
     @pytest.mark.parametrize("script", [s for s in SCRIPTS if s.startswith("mlp")])
     def test_mlp(self, script, seed):
-        self.train(script, seed, at_least=98.4)
+        self.train(script, seed, at_least=98.3)
 
     @pytest.mark.parametrize("script", [s for s in SCRIPTS if s.startswith("conv")])
     def test_conv(self, script):
         self.train(script, 0, at_least=99.1)
 
-    @pytest.mark.parametrize("network, at_least", [("mlp", 98.6), ("conv", 99.3)])
+    @pytest.mark.parametrize("network, at_least", [("mlp", 98.55), ("conv", 99.25)])
     def test_the_average_over_the_six(self, network, at_least):
         accuracies = [a for script, a in self.accuracies.items() if script.startswith(network)]
         if len({name.split()[0] for name in self.accuracies if name.startswith(network)}) < len(LIBRARIES):
@@ -119,7 +134,8 @@ class TestFull:
         assert sum(accuracies) / len(accuracies) >= at_least
 
     def train(self, script, seed, at_least):
-        accuracy, _ = trained(python("-c", f"import {script}; {script}.train(seed={seed})", data=FULL))
+        process = python("-c", f"import {script}; {script}.train(seed={seed})", data=FULL)
+        (accuracy,), _ = trained(lines_of(process))
         print(f"{script} seed {seed}: {accuracy:.2f} %")
         self.accuracies[f"{script} seed {seed}"] = accuracy
         assert accuracy >= at_least
