@@ -24,9 +24,7 @@ PARAMETERS = {
 }
 
 
-# How near a decision has to be to be doubtful, in units of the layer's root mean square. The sums of a few hundred float32
-# that make a unit are off by some 1e-7, and the way to it by a few times that.
-DOUBT = 1e-5
+DOUBT = 1e-5  # how near is too near, in root mean squares of the layer; a float32 sum of a few hundred is off by 1e-7
 
 
 def convolve(x, w):
@@ -91,8 +89,12 @@ def loss_and_gradients(parameters, x, y):
 
 
 def decided(parameters, x):
-    """Return for each image whether the gradients are beyond doubt in float32: no unit is near the kink of its ReLU,
-    and no pool has two pixels that are nearly the largest. Exact equals do no harm: they see the same pixels."""
+    """Return for each image whether its gradient is beyond doubt in float32.
+
+    It is in doubt where a unit is near the kink of its ReLU, or a pool's largest pixel near its next: there the last
+    bit decides, the gradient jumps, and after some steps of a ConvNet two trainings have nothing in common but their
+    accuracy. Pixels that are exactly equal do no harm, because they see the same.
+    """
     layers, _ = forward([np.asarray(array, np.float64) for array in parameters], x.astype(np.float64))
     least = np.full(len(x), np.inf)
     for layer in layers:
@@ -105,15 +107,14 @@ def decided(parameters, x):
     return least > DOUBT
 
 
-def train(parameters, x, y, rate, batch_size, steps, stretches):
+def train(parameters, x, y, rate, batch_size, steps):
     """Go through one epoch of SGD, the rate falling linearly to zero, each batch the next digits that are decided.
 
     Returns:
-        The parameters at the start, after the first of `stretches` parts of equal length, and so on to the end; and
-        the indices of the digits of all batches, one after the other. Behind the last digit comes the first again.
+        The parameters at the end, and the indices of the digits of all batches, one after the other. Behind the last
+        digit comes the first again.
     """
     p, order, start = [np.asarray(array, np.float64) for array in parameters], [], 0
-    way = [p]
     for step in range(steps):
         batch = np.array([], int)
         while len(batch) < batch_size:
@@ -123,6 +124,4 @@ def train(parameters, x, y, rate, batch_size, steps, stretches):
         order.extend(batch)
         _, gradients = loss_and_gradients(p, x[batch], y[batch])
         p = [array - rate * (1 - step / steps) * gradient for array, gradient in zip(p, gradients)]
-        if (step + 1) % (steps // stretches) == 0:
-            way.append(p)
-    return way, np.array(order)
+    return p, np.array(order)

@@ -153,10 +153,8 @@ def test_two_workers_go_the_way_of_the_reference(job, together):
     processes, printed = together(job)
     assert len(processes) == (2 if workers == "machines" or script in compare.PROCESSES else 1)
     test_sameness.hold_to_reference(script, processes, f"parallel/{job}")
-    line, last = r"epoch +{}  validation accuracy \d+\.\d\d%  \d+\.\d\d s\n", r"test accuracy \d+\.\d\d%\n"
-    trained = (1, adapters.STRETCHES[script.split("_")[0]])
-    expected = "".join("".join(line.format(i + 1) for i in range(epochs)) + last for epochs in trained)
-    assert re.fullmatch(expected, printed), "not one process prints, and it alone"
+    line = r"epoch +1  validation accuracy \d+\.\d\d%  \d+\.\d\d s\ntest accuracy \d+\.\d\d%\n"
+    assert re.fullmatch(2 * line, printed), "of all processes only one prints"
 
 
 @pytest.mark.parametrize("job", slow_but("mlp_numpy/2", "conv_torch/2", of=JOBS + MACHINES))
