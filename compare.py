@@ -149,6 +149,8 @@ def run(job, seed, epochs, threads, timeout, seen):
     script, _, workers = job.partition("/")
     module = f"parallel.{script}" if workers else script
     code = f"import {module} as script; script.train(epochs={epochs}, seed={seed})"
+    if workers and script == "conv_torch":
+        code += "; script.torch.distributed.destroy_process_group()"  # as the script's own last line
     command, environment = launch(job, ["-c", code], threads)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     if "MNIST_DIR" in environment:

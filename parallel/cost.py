@@ -64,6 +64,11 @@ def table(head, rows):
 
 def main():
     distributed.init_process_group()
+    measure()  # whose models are gone when it ends: one that outlived its group could abort the process at its end
+    distributed.destroy_process_group()
+
+
+def measure():
     if distributed.get_world_size() != 2:
         sys.exit(f"This measures two processes; torchrun started {distributed.get_world_size()}.")
     if distributed.get_rank():
@@ -107,7 +112,6 @@ def main():
     table(["a second machine pays from this batch on", *LINKS],
           [[name, *[f"{np.ceil(2 * (a + 2 * HOP + larger * size / bandwidth) / (larger / faster * c)):,.0f}"
                     for bandwidth in LINKS.values()]] for name, (larger, faster) in SCALES.items()])
-    distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -123,3 +123,5 @@ def main(script, way, folder):
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    if sys.argv[1] == "parallel.conv_torch":
+        sys.modules["torch"].distributed.destroy_process_group()  # the script's own last line

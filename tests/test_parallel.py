@@ -128,7 +128,8 @@ def start(tmp_path):
 
 
 def training(script, epochs, before="pass"):
-    return ["-c", f"import parallel.{script} as script; {before}; script.train(epochs={epochs})"]
+    end = "script.torch.distributed.destroy_process_group()" if script == "conv_torch" else "pass"  # its own last line
+    return ["-c", f"import parallel.{script} as script; {before}; script.train(epochs={epochs}); {end}"]
 
 
 @pytest.fixture(scope="module")
