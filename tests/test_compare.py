@@ -82,6 +82,7 @@ def test_a_run_holds_what_the_script_printed(monkeypatch):
     assert run["library"] == f"NumPy {np.__version__}"
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_process_at_its_largest(clone):
     clone("--quick", "mlp_jax")
     (clone.root / "mlp_jax.py").write_text(f"import time; block = bytearray(300_000_000); time.sleep(0.3){SCRIPT}")
@@ -232,6 +233,7 @@ def test_what_was_stopped_can_be_resumed(clone, end):
     assert without_seconds(clone.saved()) == without_seconds(whole)
 
 
+@pytest.mark.slow
 def test_only_a_comparison_of_the_same_settings_is_resumed(clone):
     clone("--quick", "mlp_jax")
     before = clone.saved("trial")
@@ -243,6 +245,7 @@ def test_only_a_comparison_of_the_same_settings_is_resumed(clone):
     assert json.loads((clone.root / "results/trial/comparison.old.json").read_text()) == before
 
 
+@pytest.mark.slow
 def test_a_new_comparison_of_a_script_replaces_all_its_seeds_and_no_others(clone):
     clone("--quick", "mlp_jax", "mlp_torch", "--seeds", "2")
     clone("--quick", "mlp_jax")

@@ -83,6 +83,7 @@ def test_the_same_seed_gives_the_same_history(tmp_path):
     assert len(lines) == 9 and lines[0:3] == lines[3:6] != lines[6:9]
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_its_third_epoch_can_be_read_and_reported(tmp_path, capsys, monkeypatch):
     process = python("""
 import time
