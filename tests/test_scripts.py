@@ -60,9 +60,9 @@ def figures_of(script, epochs, seeds):
 
 @pytest.mark.parametrize("script", [s for s in SCRIPTS if s.startswith("mlp")])
 def test_an_mlp_learns_and_the_same_seed_gives_the_same_figures(script):
-    accuracies, (first, again, other) = figures_of(script, 2, (1, 1, 2))
+    accuracies, (first, again) = figures_of(script, 2, (1, 1))
     assert min(accuracies) >= 88
-    assert first == again != other
+    assert first == again
 
 
 @pytest.mark.parametrize("script", CONVNETS)
@@ -74,8 +74,15 @@ def test_a_convnet_learns(script):
 @pytest.mark.slow
 @pytest.mark.parametrize("script", CONVNETS)
 def test_the_same_seed_gives_a_convnet_the_same_figures(script):
-    _, (first, again, other) = figures_of(script, 1, (1, 1, 2))
-    assert first == again != other
+    _, (first, again) = figures_of(script, 1, (1, 1))
+    assert first == again
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_another_seed_gives_other_figures(script):
+    _, (one, other) = figures_of(script, 1, (1, 2))
+    assert one != other
 
 
 @pytest.mark.slow
