@@ -50,10 +50,10 @@ PROCESSES = ["mlp_numpy", "conv_torch"]  # of PARALLEL: a process for each worke
 PARAMETERS = {"mlp": 784 * 100 + 100 + 100 * 10 + 10,
               "conv": 25 * 8 + 8 + 25 * 8 * 16 + 16 + 1600 * 100 + 100 + 100 * 10 + 10}
 TARGETS = {"mlp": 0.978, "conv": 0.99}  # validation accuracies to which the way is timed
-HEAD = ["script", "library", "test accuracy", "start, s", "s per epoch", "images per s",
+HEAD = ["script", "library", "test accuracy", "start, s", "s per epoch", "whole run, s",
         f"s to {TARGETS['mlp']:.1%} / {TARGETS['conv']:.1%}", "memory, MB", "parameters", "lines"]
-PARALLEL_HEAD = ["script", "library", "workers", "threads each", "start, s", "duration, s", "s per epoch",
-                 "images per s", "speed-up", "test accuracy"]
+PARALLEL_HEAD = ["script", "library", "workers", "threads each", "start, s", "s per epoch", "speed-up", "whole run, s",
+                 "test accuracy"]
 # Where each library reads how many threads it may use: NumPy's OpenBLAS (or MKL), PyTensor's Numba, PyTorch and
 # Theano (OpenMP), TensorFlow, JAX.
 THREADS = ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS",
@@ -140,8 +140,9 @@ def run(job, seed, epochs, threads, timeout, seen):
             since the process began].
 
     Returns:
-        A dict: `library`, name and version; `epochs`, the list `seen`; `test_accuracy`; but for those in parallel/,
-        `memory`, the largest resident set in bytes, looked up every 50 ms.
+        A dict: `library`, name and version; `epochs`, the list `seen`; `test_accuracy`; `seconds`, from the start of
+        the process until that was printed; but for those in parallel/, `memory`, the largest resident set in bytes,
+        looked up every 50 ms.
 
     Raises:
         RunError: it crashed, hung, or lacks its library.
@@ -171,7 +172,7 @@ def run(job, seed, epochs, threads, timeout, seen):
                     since = round(perf_counter() - begin, 3)
                     seen.append([round(float(match[1]) / 100, 4), float(match[2]), since])
                 elif match := TEST.match(line.rstrip()):
-                    test_accuracy = round(float(match[1]) / 100, 4)
+                    test_accuracy, seconds = round(float(match[1]) / 100, 4), round(perf_counter() - begin, 3)
             process.wait()
         finally:
             end(process)
@@ -189,7 +190,8 @@ def run(job, seed, epochs, threads, timeout, seen):
     if test_accuracy is None or not seen:
         raise RunError("ended without a test accuracy", last_lines)
     memory = {} if workers else {"memory": watched["memory"]}  # of workers, that of their launcher was seen
-    return {"library": library_version(job), "epochs": seen, "test_accuracy": test_accuracy, **memory}
+    return {"library": library_version(job), "epochs": seen, "test_accuracy": test_accuracy, "seconds": seconds,
+            **memory}
 
 
 def end(process):
@@ -256,7 +258,7 @@ def rows(saved):
                 script, runs[-1]["library"],
                 accuracy_of(runs) + (f" ({len(failures)} failed)" if failures else ""),
                 f"{median(start_seconds(r['epochs']) for r in runs):.1f}", f"{seconds:.2f}",
-                f"{saved['settings']['images'] / seconds:,.0f}", "–" if None in reached else f"{mean(reached):.0f}",
+                f"{median(r['seconds'] for r in runs):.1f}", "–" if None in reached else f"{mean(reached):.0f}",
                 f"{max(r['memory'] for r in runs) / 1e6:,.0f}", f"{PARAMETERS[network]:,}",
                 f"{lines_of_code(ROOT / f'{script}.py')}"])
         elif failures:
@@ -275,11 +277,10 @@ def parallel_rows(saved):
         if runs:
             seconds = median(epoch_seconds(r["epochs"]) for r in runs)
             speed_up = f"{median(epoch_seconds(r['epochs']) for r in alone) / seconds:.2f}" if alone else "–"
-            table.append([*cells, f"{median(start_seconds(r['epochs']) for r in runs):.1f}",
-                          f"{median(r['epochs'][-1][2] for r in runs):.0f}", f"{seconds:.2f}",
-                          f"{saved['settings']['images'] / seconds:,.0f}", speed_up, accuracy_of(runs)])
+            table.append([*cells, f"{median(start_seconds(r['epochs']) for r in runs):.1f}", f"{seconds:.2f}", speed_up,
+                          f"{median(r['seconds'] for r in runs):.1f}", accuracy_of(runs)])
         elif failures:
-            table.append([*cells, *[""] * 5, f"failed: {failures[-1]['reason']}"])
+            table.append([*cells, *[""] * 4, f"failed: {failures[-1]['reason']}"])
     return table
 
 

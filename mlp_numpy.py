@@ -9,7 +9,7 @@ import numpy as np
 
 import mnist
 
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 100, 50, 0.5
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 20, 100, 1.0
 
 
 # Weights
@@ -26,20 +26,21 @@ def init_weights(rng):
 def forward(x, weights):
     w1, b1, w2, b2 = weights
     hidden = np.maximum(x @ w1 + b1, 0)  # (batch, 784) -> (batch, 100)
-    return hidden, hidden @ w2 + b2      # (batch, 100) -> (batch, 10)
+    return hidden @ w2 + b2, hidden      # logits: (batch, 100) -> (batch, 10)
 
 
 def accuracy(x, y, weights):
-    hidden, logits = forward(x, weights)
-    return (logits.argmax(axis=1) == y.argmax(axis=1)).mean()
+    return (forward(x, weights)[0].argmax(axis=1) == y).mean()
 
 
 # Step
 def gradients(x, y, weights):  # d_ is for derivative: of the loss, the mean cross-entropy, by what is named
-    hidden, logits = forward(x, weights)
+    w1, b1, w2, b2 = weights
+    logits, hidden = forward(x, weights)
     exp = np.exp(logits - logits.max(axis=1, keepdims=True))  # the shift keeps exp from overflowing
-    d_logits = (exp / exp.sum(axis=1, keepdims=True) - y) / np.float32(len(x))
-    d_hidden = d_logits @ weights[2].T * (hidden > 0)
+    # softmax = exp / exp.sum(axis=1, keepdims=True), loss = -np.log(softmax[np.arange(len(y)), y]).mean(), and so:
+    d_logits = (exp / exp.sum(axis=1, keepdims=True) - np.eye(10, dtype=np.float32)[y]) / len(x)
+    d_hidden = d_logits @ w2.T * (hidden > 0)
     return x.T @ d_hidden, d_hidden.sum(axis=0), hidden.T @ d_logits, d_logits.sum(axis=0)
 
 
@@ -51,16 +52,16 @@ def step(x, y, weights, rate):
 # Training
 def train(epochs=EPOCHS, seed=0):
     rng = np.random.default_rng(seed)
-    (x_train, y_train), valid, test = mnist.load_data(one_hot=True)
+    (x_train, y_train), valid, test = mnist.load_data()
     weights = init_weights(rng)
-    steps = len(x_train) // BATCH_SIZE
-    rates = iter(np.linspace(LEARNING_RATE, 0, epochs * steps, endpoint=False, dtype=np.float32))
+    done = np.linspace(0, 1, epochs * (len(x_train) // BATCH_SIZE), endpoint=False).reshape(epochs, -1)
+    rates = np.interp(done, [0, 0.2, 1], [0, LEARNING_RATE, 0]).astype(np.float32)  # by epoch and step
     for epoch in range(1, epochs + 1):
         start = perf_counter()
         x, y = mnist.epoch(x_train, y_train, rng)
-        for i in range(0, steps * BATCH_SIZE, BATCH_SIZE):
-            step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], weights, next(rates))
-        print(f"epoch {epoch:3}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")
+        for i, rate in zip(range(0, len(x), BATCH_SIZE), rates[epoch - 1]):
+            step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], weights, rate)
+        print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, weights))
     print(f"test accuracy {test_accuracy:.2%}")
     return test_accuracy

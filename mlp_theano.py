@@ -8,24 +8,23 @@ from time import perf_counter
 import numpy as np
 
 try:
-    import theano
+    from theano import function, shared, tensor as T
 except ImportError:
-    import pytensor as theano
+    from pytensor import function, shared, tensor as T
 
 import mnist
 
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 100, 50, 0.5
-T = theano.tensor
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 20, 100, 1.0
 
 
 # Weights
 def he_normal(rng, *shape):
-    return rng.normal(0, np.sqrt(2 / shape[0]), shape)
+    return shared(rng.normal(0, np.sqrt(2 / shape[0]), shape).astype(np.float32))
 
 
 def init_weights(rng):
-    arrays = he_normal(rng, 784, 100), np.zeros(100), he_normal(rng, 100, 10), np.zeros(10)
-    return [theano.shared(array.astype(np.float32)) for array in arrays]
+    return [he_normal(rng, 784, 100), shared(np.zeros(100, np.float32)),
+            he_normal(rng, 100, 10), shared(np.zeros(10, np.float32))]
 
 
 # Model
@@ -35,6 +34,10 @@ def forward(x, weights):
     return T.dot(hidden, w2) + b2             # (batch, 100) -> (batch, 10)
 
 
+def accuracy(x, y, predict):
+    return (predict(x) == y).mean()
+
+
 # Step
 def compile_functions(weights):
     x, y, rate = T.fmatrix("x"), T.lvector("y"), T.fscalar("rate")
@@ -42,11 +45,7 @@ def compile_functions(weights):
     shifted = logits - logits.max(axis=1, keepdims=True)  # keeps exp from overflowing
     loss = (T.log(T.exp(shifted).sum(axis=1)) - shifted[T.arange(y.shape[0]), y]).mean()
     updates = [(w, w - rate * d_w) for w, d_w in zip(weights, T.grad(loss, weights))]
-    return theano.function([x, y, rate], loss, updates=updates), theano.function([x], logits.argmax(axis=1))
-
-
-def accuracy(x, y, predict):
-    return (predict(x) == y).mean()
+    return function([x, y, rate], updates=updates), function([x], logits.argmax(axis=1))
 
 
 # Training
@@ -54,14 +53,14 @@ def train(epochs=EPOCHS, seed=0):
     rng = np.random.default_rng(seed)
     (x_train, y_train), valid, test = mnist.load_data()
     step, predict = compile_functions(init_weights(rng))
-    steps = len(x_train) // BATCH_SIZE
-    rates = iter(np.linspace(LEARNING_RATE, 0, epochs * steps, endpoint=False, dtype=np.float32))
+    done = np.linspace(0, 1, epochs * (len(x_train) // BATCH_SIZE), endpoint=False).reshape(epochs, -1)
+    rates = np.interp(done, [0, 0.2, 1], [0, LEARNING_RATE, 0]).astype(np.float32)  # by epoch and step
     for epoch in range(1, epochs + 1):
         start = perf_counter()
         x, y = mnist.epoch(x_train, y_train, rng)
-        for i in range(0, steps * BATCH_SIZE, BATCH_SIZE):
-            step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], next(rates))
-        print(f"epoch {epoch:3}  validation accuracy {accuracy(*valid, predict):.2%}  {perf_counter() - start:.2f} s")
+        for i, rate in zip(range(0, len(x), BATCH_SIZE), rates[epoch - 1]):
+            step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], rate)
+        print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, predict):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, predict))
     print(f"test accuracy {test_accuracy:.2%}")
     return test_accuracy

@@ -7,11 +7,11 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from torch import nn
+from torch import nn, optim
 
 import mnist
 
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 100, 50, 0.5
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 20, 100, 1.0
 DEVICE = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
@@ -30,15 +30,15 @@ def build_model():
     ).apply(init_weights).to(DEVICE)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def accuracy(x, y, model):
-    logits = model(torch.from_numpy(x).to(DEVICE))
+    logits = model.eval()(torch.from_numpy(x).to(DEVICE))
     return (logits.argmax(dim=1).cpu().numpy() == y).mean()
 
 
 # Step
 def step(x, y, model, optimizer, schedule):
-    loss = nn.functional.cross_entropy(model(x), y)
+    loss = nn.functional.cross_entropy(model.train()(x), y)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -52,14 +52,14 @@ def train(epochs=EPOCHS, seed=0):
     (x_train, y_train), valid, test = mnist.load_data()
     model = build_model()
     steps = len(x_train) // BATCH_SIZE
-    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: 1 - done / (epochs * steps))
+    optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE, fused=True)  # one kernel for all parameters
+    schedule = optim.lr_scheduler.LambdaLR(optimizer, lambda i: np.interp(i / steps / epochs, [0, 0.2, 1], [0, 1, 0]))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
         x, y = (torch.from_numpy(a).to(DEVICE) for a in mnist.epoch(x_train, y_train, rng))
         for i in range(0, steps * BATCH_SIZE, BATCH_SIZE):
             step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], model, optimizer, schedule)
-        print(f"epoch {epoch:3}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")
+        print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, model))
     print(f"test accuracy {test_accuracy:.2%}")
     return test_accuracy

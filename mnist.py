@@ -1,6 +1,7 @@
 """The MNIST digits: found or downloaded, verified, split 50,000 / 10,000 / 10,000, one shuffled epoch at a time."""
 import gzip
 import hashlib
+import itertools
 import os
 import struct
 import sys
@@ -12,32 +13,6 @@ from pathlib import Path
 import numpy as np
 import requests
 import urllib3
-
-DATA = Path(__file__).resolve().parent / "data"
-SAMPLE = Path(__file__).resolve().parent / "data" / "sample"
-MIRRORS = ["https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"]
-SHA256 = {  # of the decompressed bytes, because every mirror compresses a little differently
-    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-}
-FULL_SIZE = 60_000  # digits in the official training set
-CONNECT_TIMEOUT, READ_TIMEOUT = 4, 15  # seconds; the second is for one read, not for the file
-FILE_TIMEOUT = 600  # seconds for one file from one mirror, however steadily it trickles
-RETRY_AFTER, PATIENCE = (0, 1, 3), 20  # seconds before each round of the mirrors; no new round after PATIENCE
-
-
-class DataError(SystemExit, Exception):
-    """The files cannot be had or cannot be used; the message is one paragraph that says what to do.
-
-    As an Exception it can be caught like any other; as a SystemExit it ends a script that does not
-    catch it with the paragraph on stderr and status 1, without a traceback.
-    """
-
-
-class MirrorError(DataError):
-    """No mirror delivered the file; the message gives each mirror's reason."""
 
 
 def load_data(one_hot=False, reshape=None, validation_size=10_000):
@@ -93,14 +68,44 @@ def epoch(x, y, rng, shift=1):
     shape; `rng` is a numpy.random.Generator, whose state decides everything.
     """
     order = rng.permutation(len(x))
-    down, right = rng.integers(2 * shift + 1, size=(2, len(x)))
-    images, moved = x.reshape(-1, 28, 28), np.empty((len(x), 28, 28), x.dtype)
-    for i in range(0, len(x), 1000):  # in parts that fit into the processor's caches
-        part = slice(i, i + 1000)
-        padded = np.pad(images[order[part]], ((0, 0), (shift, shift), (shift, shift)))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (28, 28), axis=(1, 2))  # (n, down, right, 28, 28)
-        moved[part] = windows[np.arange(len(padded)), down[part], right[part]]
+    down, right = rng.integers(-shift, shift + 1, size=(2, len(x)))  # in pixels; negative: up, left
+    images, moved = x.reshape(-1, 28, 28), np.zeros((len(x), 28, 28), x.dtype)
+    for d, r in itertools.product(range(-shift, shift + 1), repeat=2):  # all images that share an offset at once
+        these = np.flatnonzero((down == d) & (right == r))
+        moved[these, _arriving(d), _arriving(r)] = images[order[these], _arriving(-d), _arriving(-r)]
     return moved.reshape(x.shape), y[order]
+
+
+def _arriving(offset):
+    """Return which of 28 rows (or columns) have come from inside the image when all move by `offset`."""
+    return slice(max(offset, 0), 28 + min(offset, 0))
+
+
+DATA = Path(__file__).resolve().parent / "data"
+SAMPLE = DATA / "sample"
+MIRRORS = ["https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"]
+SHA256 = {  # of the decompressed bytes, because every mirror compresses a little differently
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+FULL_SIZE = 60_000  # digits in the official training set
+CONNECT_TIMEOUT, READ_TIMEOUT = 4, 15  # seconds; the second is for one read, not for the file
+FILE_TIMEOUT = 600  # seconds for one file from one mirror, however steadily it trickles
+RETRY_AFTER, PATIENCE = (0, 1, 3), 20  # seconds before each round of the mirrors; no new round after PATIENCE
+
+
+class DataError(SystemExit, Exception):
+    """The files cannot be had or cannot be used; the message is one paragraph that says what to do.
+
+    As an Exception it can be caught like any other; as a SystemExit it ends a script that does not
+    catch it with the paragraph on stderr and status 1, without a traceback.
+    """
+
+
+class MirrorError(DataError):
+    """No mirror delivered the file; the message gives each mirror's reason."""
 
 
 def _find():

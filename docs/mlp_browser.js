@@ -16,7 +16,7 @@ function affine(x, w, b) {  // w holds, row after row, the weights of each input
 function forward(x, weights) {
   const [w1, b1, w2, b2] = weights;
   const hidden = affine(x, w1, b1).map(value => Math.max(value, 0));  // (784) -> (100)
-  return [hidden, affine(hidden, w2, b2)];                            // (100) -> (10)
+  return [affine(hidden, w2, b2), hidden];                            // logits: (100) -> (10)
 }
 
 function softmax(logits) {

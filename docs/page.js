@@ -263,7 +263,7 @@ function shares(start, length) {
 }
 
 function predict(x) {
-  const [hidden, logits] = forward(x, weights);
+  const [logits, hidden] = forward(x, weights);
   return [hidden, softmax(logits)];
 }
 

@@ -45,19 +45,19 @@ def convolve_backward(x, w, d_out):
 
 
 def forward(p, x):
-    """Return the layers before their ReLUs, the convolutions among them, and the input of the first dense layer.
+    """Return the layers before their ReLUs, the hidden one last, and the input of that.
 
-    Of a ConvNet the pixels among which its pool chooses, (batch, 10, 10, 16, 4), come third, before the hidden layer.
+    A ConvNet has two more: its first convolution, and of its second the four pixels among which each place of the pool
+    chooses, (batch, 10, 10, 16, 4).
     """
     layers = []
     if len(p) == 8:
-        layers.append(convolve(x.reshape(-1, 28, 28, 1), p[0]) + p[1])
-        layers.append(convolve(np.maximum(layers[0], 0), p[2]) + p[3])
-        quads = layers[1].reshape(-1, 10, 2, 10, 2, 16).transpose(0, 1, 3, 5, 2, 4).reshape(-1, 10, 10, 16, 4)
-        layers.append(quads)
+        conv1 = convolve(x.reshape(-1, 28, 28, 1), p[0]) + p[1]
+        conv2 = convolve(np.maximum(conv1, 0), p[2]) + p[3]
+        quads = conv2.reshape(-1, 10, 2, 10, 2, 16).transpose(0, 1, 3, 5, 2, 4).reshape(-1, 10, 10, 16, 4)
+        layers = [conv1, quads]
         x = np.maximum(quads.max(axis=-1), 0).reshape(-1, 1600)
-    layers.append(x @ p[-4] + p[-3])
-    return layers, x
+    return [*layers, x @ p[-4] + p[-3]], x
 
 
 def loss_and_gradients(parameters, x, y):
@@ -75,12 +75,12 @@ def loss_and_gradients(parameters, x, y):
     gradients = [dense_input.T @ d_hidden, d_hidden.sum(axis=0),
                  np.maximum(hidden, 0).T @ d_logits, d_logits.sum(axis=0)]
     if convolutions:
-        conv1, conv2, quads = convolutions
+        conv1, quads = convolutions
         chosen = quads.argmax(axis=-1)[..., None]  # of equals the first
+        d_pooled = np.where(dense_input > 0, d_hidden @ p[-4].T, 0).reshape(chosen.shape)
         d_quads = np.zeros_like(quads)
-        np.put_along_axis(d_quads, chosen, (d_hidden @ p[-4].T).reshape(chosen.shape), axis=-1)
-        d_conv2 = d_quads.reshape(-1, 10, 10, 16, 2, 2).transpose(0, 1, 4, 2, 5, 3).reshape(conv2.shape)
-        d_conv2 = np.where(conv2 > 0, d_conv2, 0)
+        np.put_along_axis(d_quads, chosen, d_pooled, axis=-1)
+        d_conv2 = d_quads.reshape(-1, 10, 10, 16, 2, 2).transpose(0, 1, 4, 2, 5, 3).reshape(-1, 20, 20, 16)
         d_conv1, d_w2 = convolve_backward(np.maximum(conv1, 0), p[2], d_conv2)
         d_conv1 = np.where(conv1 > 0, d_conv1, 0)
         _, d_w1 = convolve_backward(x.reshape(-1, 28, 28, 1), p[0], d_conv1)
@@ -101,14 +101,17 @@ def decided(parameters, x):
         distances = np.abs(layer)
         if layer.ndim == 5:
             next_largest, largest = np.moveaxis(np.sort(layer, axis=-1)[..., -2:], -1, 0)
-            distances = largest - next_largest
-            distances[(largest < 0) | (distances < 1e-12)] = np.inf
+            ahead = largest - next_largest
+            ahead[(largest < 0) | (ahead < 1e-12)] = np.inf
+            distances = np.minimum(np.abs(largest), ahead)
         least = np.minimum(least, distances.reshape(len(x), -1).min(axis=1) / np.sqrt((layer**2).mean()))
     return least > DOUBT
 
 
 def train(parameters, x, y, rate, batch_size, steps):
-    """Go through one epoch of SGD, the rate falling linearly to zero, each batch the next digits that are decided.
+    """Go through one epoch of SGD, each batch the next digits that are decided.
+
+    The rate rises linearly from zero over the first fifth of the steps, then falls linearly to zero.
 
     Returns:
         The parameters at the end, and the indices of the digits of all batches, one after the other. Behind the last
@@ -123,5 +126,6 @@ def train(parameters, x, y, rate, batch_size, steps):
             start += 16
         order.extend(batch)
         _, gradients = loss_and_gradients(p, x[batch], y[batch])
-        p = [array - rate * (1 - step / steps) * gradient for array, gradient in zip(p, gradients)]
+        done = step / steps
+        p = [array - rate * min(done / 0.2, (1 - done) / 0.8) * gradient for array, gradient in zip(p, gradients)]
     return p, np.array(order)

@@ -229,7 +229,7 @@ class TestDrawing:
     def test_a_thousand_digits_are_read_as_numpy_reads_them(self, open_page, monkeypatch):
         monkeypatch.setenv("MNIST_DIR", str(mnist.SAMPLE))
         _, _, (x, _) = mnist.load_data()
-        _, logits = mlp_numpy.forward(x, weights_of_the_page())
+        logits, _ = mlp_numpy.forward(x, weights_of_the_page())
         exp = np.exp(logits - logits.max(axis=1, keepdims=True))
         pixels = base64.b64encode(np.round(x * 255).astype(np.uint8).tobytes()).decode()
         found = np.array(open_page().evaluate(
@@ -241,7 +241,7 @@ class TestDrawing:
 
     def test_the_weights_are_those_of_a_trained_network(self, monkeypatch):
         monkeypatch.setenv("MNIST_DIR", str(mnist.SAMPLE))
-        _, _, (x, y) = mnist.load_data(one_hot=True)
+        _, _, (x, y) = mnist.load_data()
         with np.load(build.NETWORK) as network:
             assert network["accuracy"] >= 0.984
         assert mlp_numpy.accuracy(x, y, weights_of_the_page()) > 0.98

@@ -32,7 +32,7 @@ def digits():
 
 @cache
 def way_of_reference(network, batch, rate):
-    return reference.train(reference.PARAMETERS[network], *digits(), rate, batch, STEPS)
+    return reference.train(reference.PARAMETERS[network], *digits(), adapters.CALM * rate, batch, STEPS)
 
 
 @cache

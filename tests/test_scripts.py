@@ -13,6 +13,9 @@ from compare import LIBRARIES, SCRIPTS, constants
 
 ROOT = Path(mnist.__file__).resolve().parent
 CONVNETS = [script for script in SCRIPTS if script.startswith("conv")]
+# What TensorFlow, under Keras as well, says whenever one of its libraries is loaded, whatever its log level
+GREETINGS = re.compile(r"(WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR\n"
+                       r"I0000 .* port\.cc:\d+\] oneDNN custom operations are on\. .*\n)*")
 FULL = next((folder for folder in (Path(os.environ.get("MNIST_DIR", ROOT / "data")), ROOT.parent / "shared/data/mnist")
              if any(folder.glob("train-images*"))), None)
 
@@ -25,7 +28,7 @@ def python(*arguments, data=mnist.SAMPLE, executable=sys.executable, **environme
 
 def lines_of(process):
     """Return the lines that a process printed, once it has ended well and said nothing else."""
-    assert process.returncode == 0 and process.stderr == "", process.stderr
+    assert process.returncode == 0 and GREETINGS.fullmatch(process.stderr), process.stderr
     return process.stdout.splitlines()
 
 
@@ -44,8 +47,9 @@ def trained(lines):
 
 
 # The accuracies asked for are at least four standard deviations under the mean. Over the libraries and the seeds 0 to 3
-# the MLPs have, on the sample, 90.1 +- 0.4 % after two epochs and 96.4 +- 0.4 % after all; the ConvNets, with twice as
-# many seeds, 91.2 +- 2.6 % after one, and 97.7 +- 0.3 % after all.
+# the MLPs have, on the sample, 88.3 +- 0.8 % when trained for two epochs, and 95.5 +- 0.4 % for all; the ConvNets of
+# four libraries, with more seeds, 95.2 +- 0.6 % for three and 96.3 +- 0.5 % for all. Of 64 ConvNets that were trained
+# for one epoch one died, because the rate then rises in ten steps; of 80 for two or three, and 28 for all, none.
 
 def figures_of(script, epochs, seeds):
     """Return what a script prints about a training from each of the seeds, in one process, the seconds left out."""
@@ -61,14 +65,14 @@ def figures_of(script, epochs, seeds):
 @pytest.mark.parametrize("script", [s for s in SCRIPTS if s.startswith("mlp")])
 def test_an_mlp_learns_and_the_same_seed_gives_the_same_figures(script):
     accuracies, (first, again) = figures_of(script, 2, (1, 1))
-    assert min(accuracies) >= 88
+    assert min(accuracies) >= 85
     assert first == again
 
 
 @pytest.mark.parametrize("script", CONVNETS)
 def test_a_convnet_learns(script):
-    (accuracy,), _ = figures_of(script, 1, (1,))
-    assert accuracy >= 75
+    (accuracy,), _ = figures_of(script, 3, (1,))
+    assert accuracy >= 90
 
 
 @pytest.mark.slow
@@ -90,12 +94,12 @@ def test_another_seed_gives_other_figures(script):
 def test_learns_the_sample_as_a_user_runs_it(script):
     (accuracy,), (epochs,) = trained(lines_of(python(f"{script}.py")))
     assert epochs == constants(script)[0]
-    assert accuracy >= {"mlp": 94.5, "conv": 96}[script.split("_")[0]]
+    assert accuracy >= {"mlp": 93.5, "conv": 93}[script.split("_")[0]]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])  # TensorFlow, the default, is tested above
-@pytest.mark.parametrize("script, least", [("mlp_keras", 90), ("conv_keras", 92)])
+@pytest.mark.parametrize("script, least", [("mlp_keras", 85), ("conv_keras", 90)])
 def test_keras_runs_on_every_engine(script, least, backend):
     check = f"import keras, {script} as s; s.train(3); assert keras.backend.backend() == '{backend}'"
     (accuracy,), _ = trained(lines_of(python("-c", check, KERAS_BACKEND=backend)))
@@ -112,9 +116,10 @@ def test_torch_built_for_cuda_runs_on_a_machine_without(script):
 @pytest.mark.slow
 @pytest.mark.skipif("THEANO_PYTHON" not in os.environ, reason="set THEANO_PYTHON to the Python of an environment with "
                     "requirements-theano.txt to run the genuine Theano")
-@pytest.mark.parametrize("script, epochs, least", [("mlp_theano", 2, 88), ("conv_theano", 1, 75)])
+@pytest.mark.parametrize("script, epochs, least", [("mlp_theano", 2, 85), ("conv_theano", 3, 90)])
 def test_the_genuine_theano_learns_where_it_is_installed(script, epochs, least):
-    code = f"import {script} as s; print(s.theano.__name__, s.theano.__version__); s.train({epochs})"
+    code = (f"import theano, {script} as s; print(s.shared.__module__.split('.')[0], theano.__version__); "
+            f"s.train({epochs})")
     process = python("-c", code, executable=os.environ["THEANO_PYTHON"], THEANO_FLAGS="blas.ldflags=")
     version, *lines = process.stdout.splitlines()
     (accuracy,), _ = trained(lines)
@@ -122,7 +127,7 @@ def test_the_genuine_theano_learns_where_it_is_installed(script, epochs, least):
 
 
 # What is asked for lies at least two standard errors under what results/comparison.json holds, the seeds 0, 1, 2 of all
-# twelve: the MLPs have 98.60 +- 0.08 %, the ConvNets 99.33 +- 0.06 %; an average over six or eighteen varies by so much
+# twelve: the MLPs have 98.62 +- 0.09 %, the ConvNets 99.28 +- 0.06 %; an average over six or eighteen varies by so much
 # less as there are runs in it.
 
 @pytest.mark.full
@@ -139,7 +144,7 @@ class TestFull:
     def test_conv(self, script):
         self.train(script, 0, at_least=99.1)
 
-    @pytest.mark.parametrize("network, at_least", [("mlp", 98.55), ("conv", 99.25)])
+    @pytest.mark.parametrize("network, at_least", [("mlp", 98.55), ("conv", 99.2)])
     def test_the_average_over_the_six(self, network, at_least):
         accuracies = [a for script, a in self.accuracies.items() if script.startswith(network)]
         if len({name.split()[0] for name in self.accuracies if name.startswith(network)}) < len(LIBRARIES):

@@ -1,5 +1,5 @@
 """Two convolutions of 3x3 and one pool, trained by Adam: python -m zoo.convnet2layers"""
-from zoo.training import run  # first, because it silences TensorFlow's greetings
+from zoo.training import run  # first: it sets the log level before TensorFlow is imported
 from keras import Sequential, layers, optimizers
 
 EPOCHS, BATCH_SIZE, PARAMETERS = 5, 64, 1_199_882

@@ -2,7 +2,7 @@
 
 After LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to document recognition.
 """
-from zoo.training import run  # first, because it silences TensorFlow's greetings
+from zoo.training import run  # first: it sets the log level before TensorFlow is imported
 from keras import Sequential, layers, optimizers
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE, PARAMETERS = 10, 64, 0.1, 431_080

@@ -2,7 +2,7 @@
 
 Linear, two layers can do no more than one: a matrix times a matrix is a matrix.
 """
-from zoo.training import run  # first, because it silences TensorFlow's greetings
+from zoo.training import run  # first: it sets the log level before TensorFlow is imported
 from keras import Sequential, layers, optimizers
 
 EPOCHS, BATCH_SIZE, PARAMETERS = 5, 64, 669_706

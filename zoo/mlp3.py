@@ -1,5 +1,5 @@
 """Three layers, 784-128-64-10, trained by plain SGD with a rate that falls to zero: python -m zoo.mlp3"""
-from zoo.training import run  # first, because it silences TensorFlow's greetings
+from zoo.training import run  # first: it sets the log level before TensorFlow is imported
 from keras import Sequential, layers, optimizers
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE, PARAMETERS = 10, 100, 0.5, 109_386

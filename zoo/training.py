@@ -11,14 +11,8 @@ from time import perf_counter
 
 import numpy as np
 
-os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}  # oneDNN's convolutions take half the time
-stderr = os.dup(2)
-os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # and it greets on stderr, whatever the log level
-try:
-    import keras
-finally:
-    os.dup2(stderr, 2)
-os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # another engine loads TensorFlow only later: then without greetings
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before the import: fewer of TensorFlow's messages on stderr
+import keras  # noqa: E402
 
 import compare  # noqa: E402
 import mnist  # noqa: E402
