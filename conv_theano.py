@@ -41,8 +41,8 @@ def patches(x, channels, size):  # by hand: Theano had conv2d and pool_2d, PyTen
 
 
 def pool(x):  # not T.max: its gradient goes to all pixels that are equal, that of T.maximum to the first
-    a, b, c, d = (x.reshape((16, 10, 2, 10, 2, -1))[:, :, i, :, j] for i in (0, 1) for j in (0, 1))
-    return T.maximum(T.maximum(a, b), T.maximum(c, d)).reshape((16 * 10 * 10, -1))
+    x = T.maximum(*(x.reshape((16 * 20 * 10, 2, -1))[:, i] for i in (0, 1)))  # two columns to one, then two rows
+    return T.maximum(*(x.reshape((16 * 10, 2, -1))[:, i] for i in (0, 1))).reshape((16 * 10 * 10, -1))
 
 
 def forward(x, weights):
