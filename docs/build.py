@@ -1,6 +1,6 @@
 """Build docs/index.html: the twelve scripts side by side, the results, and a network to draw on, in one file.
 
-    python docs/build.py          from the scripts, results/comparison.json and docs/network.npz
+    python docs/build.py          from the scripts, compare/results/comparison.json and docs/network.npz
     python docs/build.py --train  train mlp_numpy.py first and keep its weights in docs/network.npz
     python docs/build.py --photo  also take docs/page.png, the picture of it in the README, with Chromium
 """
@@ -23,13 +23,16 @@ from pygments.lexers import get_lexer_for_filename
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))
-import compare  # noqa: E402
-import mnist  # noqa: E402
 import mlp_numpy  # noqa: E402
+import mnist  # noqa: E402
+from common.whole import write  # noqa: E402
+from compare.figure import curve, figure  # noqa: E402
+from compare.measure import RESULTS  # noqa: E402
+from compare.scripts import LIBRARIES, NETWORKS, SCRIPTS  # noqa: E402
+from compare.table import HEAD, conditions, rows  # noqa: E402
 
 ROOMS = ["Weights", "Model", "Step", "Training"]
 NETWORK = DOCS / "network.npz"
-NAMES = {"mlp": "MLP", "conv": "ConvNet"}
 
 
 def rooms(source):
@@ -51,8 +54,8 @@ def coloured(text, path):
 
 def scripts():
     """Return what the page knows of each script: its name, library, network, and rooms as lists of lines of HTML."""
-    files = [(s, compare.LIBRARIES[s.split("_")[1]], ROOT / f"{s}.py") for s in compare.SCRIPTS]
-    files.insert(len(compare.LIBRARIES), ("mlp_browser", "in your browser", DOCS / "mlp_browser.js"))
+    files = [(s, LIBRARIES[s.split("_")[1]].name, ROOT / f"{s}.py") for s in SCRIPTS]
+    files.insert(sum(s.startswith("mlp") for s in SCRIPTS), ("mlp_browser", "in your browser", DOCS / "mlp_browser.js"))
     found = []
     for name, library, path in files:
         source, line = path.read_text(encoding="utf-8"), 1
@@ -61,21 +64,21 @@ def scripts():
             parts.append({"title": title, "first": line, "lines": coloured(text, path)})
             line += text.count("\n")
         found.append({"name": name, "library": library, "file": path.name, "rooms": parts,
-                      "network": NAMES[name.split("_")[0]]})
+                      "network": NETWORKS[name.split("_")[0]]})
     return found
 
 
 def curves(saved):
-    """Return compare.py's picture as SVG for a page, and its points: [x, y, text], x and y in the SVG's units."""
-    buffer, figure = io.StringIO(), compare.figure(saved)
-    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    """Return the comparison's picture as SVG for a page, and its points: [x, y, text], x and y in the SVG's units."""
+    buffer, drawn = io.StringIO(), figure(saved)
+    drawn.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     drawing, points = buffer.getvalue().replace("#000000", "currentColor"), []
-    for script in compare.SCRIPTS:
-        axis = figure.axes[script.startswith("conv")]
-        for epoch, (seconds, accuracy) in enumerate(zip(*compare.curve(saved, script)), 1):
+    for script in SCRIPTS:
+        axis = drawn.axes[script.startswith("conv")]
+        for epoch, (seconds, accuracy) in enumerate(zip(*curve(saved, script)), 1):
             if axis.get_ylim()[0] <= accuracy:
-                x, y = axis.transData.transform((seconds, accuracy)) * 72 / figure.dpi  # an SVG's unit is a 72nd inch
-                points.append([round(x, 1), round(72 * figure.get_figheight() - y, 1),
+                x, y = axis.transData.transform((seconds, accuracy)) * 72 / drawn.dpi  # an SVG's unit is a 72nd inch
+                points.append([round(x, 1), round(72 * drawn.get_figheight() - y, 1),
                                f"{script}, epoch {epoch}: {accuracy:.2f} % after {seconds:.1f} s"])
     return drawing[drawing.index("<svg"):], points
 
@@ -100,7 +103,7 @@ def train():
 
 def page():
     """Return the page as text, from the files as they are now."""
-    saved = json.loads(compare.RESULTS.read_text(encoding="utf-8"))
+    saved = json.loads(RESULTS.read_text(encoding="utf-8"))
     drawing, points = curves(saved)
     with np.load(NETWORK) as network:
         encoded = {name: base64.b64encode(network[name].tobytes()).decode() for name in ("weights", "digits")}
@@ -108,7 +111,7 @@ def page():
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(DOCS), undefined=jinja2.StrictUndefined,
                                      trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     return environment.get_template("template.html").render(
-        scripts=scripts(), head=compare.HEAD, rows=compare.rows(saved), conditions=compare.conditions(saved),
+        scripts=scripts(), head=HEAD, rows=rows(saved), conditions=conditions(saved),
         drawing=drawing, points=points, accuracy=accuracy, **encoded,
         style=(DOCS / "page.css").read_text("utf-8"), code=(DOCS / "page.js").read_text("utf-8"),
         network=(DOCS / "mlp_browser.js").read_text("utf-8"))
@@ -132,6 +135,6 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     if arguments.train:
         train()
-    compare.write(DOCS / "index.html", page())
+    write(DOCS / "index.html", page())
     if arguments.photo:
         photograph()

@@ -1,4 +1,4 @@
-"""What a step of the ConvNet costs, measured alone and on two processes, and reckoned for several machines.
+"""What a step of the ConvNet costs, measured alone and on two processes, and estimated for several machines.
 
     torchrun --standalone --nproc-per-node 2 -m parallel.cost
 
@@ -92,19 +92,19 @@ def measure():
     print(f"\nBare latency {1e3 * bare:.2f} ms, W = {1e-6 / per_byte:,.0f} MB/s; h = {1e3 * h:.2f} ms, "
           f"c = {1e3 * c:.3f} ms per image; a = {1e3 * a:.2f} ms")
 
-    def reckoned(batch, workers, bandwidth, hop=0.0, larger=1, faster=1):
+    def estimated(batch, workers, bandwidth, hop=0.0, larger=1, faster=1):
         sum_up = a + 2 * (workers - 1) * hop + 2 * (workers - 1) / workers * larger * size / bandwidth
         return h + larger / faster * c * batch / workers + (sum_up if workers > 1 else 0)
 
-    table(["batch", "alone, ms", "reckoned", "two, ms", "reckoned", "speed-up", "reckoned"],
-          [[f"{batch}"] + [f"{1e3 * s:.2f}" for s in (alone[batch], reckoned(batch, 1, 1), both[batch],
-                                                      reckoned(batch, 2, 1 / per_byte))]
-           + [f"{alone[batch] / both[batch]:.2f}", f"{reckoned(batch, 1, 1) / reckoned(batch, 2, 1 / per_byte):.2f}"]
+    table(["batch", "alone, ms", "estimated", "two, ms", "estimated", "speed-up", "estimated"],
+          [[f"{batch}"] + [f"{1e3 * s:.2f}" for s in (alone[batch], estimated(batch, 1, 1), both[batch],
+                                                      estimated(batch, 2, 1 / per_byte))]
+           + [f"{alone[batch] / both[batch]:.2f}", f"{estimated(batch, 1, 1) / estimated(batch, 2, 1 / per_byte):.2f}"]
            for batch in BATCHES])
 
     settings = [(name, link) for name in SCALES for link in LINKS]
     for batch in conv_torch.BATCH_SIZE, 32 * conv_torch.BATCH_SIZE:
-        gains = [[reckoned(batch, 1, 1, 0, *SCALES[name]) / reckoned(batch, n, LINKS[link], HOP, *SCALES[name])
+        gains = [[estimated(batch, 1, 1, 0, *SCALES[name]) / estimated(batch, n, LINKS[link], HOP, *SCALES[name])
                   for n in WORKERS] for name, link in settings]
         table([f"speed-up at batch {batch:,}", "link", *[f"{n} machines" for n in WORKERS]],
               [[*setting, *["<0.1" if gain < 0.1 else f"{gain:.2f}" for gain in row]]

@@ -1,4 +1,4 @@
-"""What compare.py measures is what the scripts print, whatever becomes of a run, and the README shows it."""
+"""What python -m compare measures is what the scripts print, whatever becomes of a run, and the README shows it."""
 import json
 import os
 import re
@@ -12,8 +12,10 @@ import numpy as np
 import psutil
 import pytest
 
-import compare
 import mnist
+from compare import __main__ as command, run, table
+from compare.measure import PARALLEL_RESULTS, RESULTS
+from compare.scripts import LIBRARIES, PARALLEL, ROOT, SCRIPTS, WORKERS
 
 SCRIPT = """
 import sys, time
@@ -40,15 +42,17 @@ def zeros(tmp_path_factory):
 
 @pytest.fixture
 def clone(tmp_path, zeros):
-    """A copy of the repository whose scripts take a moment; `clone("--quick")` runs its compare.py."""
-    for name in "compare.py", "mnist.py", "README.md":
-        shutil.copy(compare.ROOT / name, tmp_path)
+    """A copy of the repository whose scripts take a moment; `clone("--quick")` runs its comparison."""
+    for name in "mnist.py", "README.md":
+        shutil.copy(ROOT / name, tmp_path)
+    for name in "common", "compare":
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("results", "__pycache__"))
     shutil.copytree(mnist.SAMPLE, tmp_path / "data" / "sample")
-    for script in compare.SCRIPTS:
+    for script in SCRIPTS:
         (tmp_path / f"{script}.py").write_text(SCRIPT)
 
     def start(*arguments):
-        return subprocess.Popen([sys.executable, "compare.py", *arguments], cwd=tmp_path, text=True,
+        return subprocess.Popen([sys.executable, "-m", "compare", *arguments], cwd=tmp_path, text=True,
                                 env={**os.environ, "MNIST_DIR": str(zeros)}, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE,  # tests that run in the background ignore Ctrl-C, it must not
                                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
@@ -59,7 +63,7 @@ def clone(tmp_path, zeros):
         return process
 
     call.start, call.root = start, tmp_path
-    call.saved = lambda where="": json.loads((tmp_path / "results" / where / "comparison.json").read_text())
+    call.saved = lambda where="": json.loads((tmp_path / "compare/results" / where / "comparison.json").read_text())
     return call
 
 
@@ -73,14 +77,14 @@ def wait_for(condition):
 def test_a_run_holds_what_the_script_printed(monkeypatch):
     monkeypatch.setenv("MNIST_DIR", str(mnist.SAMPLE))
     seen = []
-    run = compare.run("mlp_numpy", 1, 3, 1, 600, seen)
-    printed = subprocess.run([sys.executable, "-c", "import mlp_numpy; mlp_numpy.train(3, 1)"], cwd=compare.ROOT,
+    made = run.train("mlp_numpy", 1, 3, 1, 600, seen)
+    printed = subprocess.run([sys.executable, "-c", "import mlp_numpy; mlp_numpy.train(3, 1)"], cwd=ROOT,
                              env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}, capture_output=True, text=True).stdout
-    assert re.findall(r"accuracy (\S+)", printed) == [*(f"{a:.2%}" for a, _, _ in run["epochs"]),
-                                                      f"{run['test_accuracy']:.2%}"]
-    assert run["epochs"] is seen and len(seen) == 3
+    assert re.findall(r"accuracy (\S+)", printed) == [*(f"{a:.2%}" for a, _, _ in made["epochs"]),
+                                                      f"{made['test_accuracy']:.2%}"]
+    assert made["epochs"] is seen and len(seen) == 3
     assert 0 < seen[0][1] <= seen[0][2] < seen[1][2] < seen[2][2]
-    assert run["library"] == f"NumPy {np.__version__}"
+    assert made["library"] == f"NumPy {np.__version__}"
 
 
 @pytest.mark.slow
@@ -94,76 +98,76 @@ def test_memory_is_that_of_the_process_at_its_largest(clone):
 
 @pytest.mark.skipif(psutil.cpu_count() < 2, reason="on one core every library uses one")
 @pytest.mark.slow
-@pytest.mark.parametrize("library", compare.LIBRARIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_every_library_keeps_to_its_threads(library, tmp_path):
     script = f"{'mlp' if library == 'theano' else 'conv'}_{library}"  # Theano's ConvNet compiles for a minute
     code = f"import os, time, {script} as s; s.train(1)\nbegin, used = time.perf_counter(), sum(os.times()[:2])\n" \
            "s.train(1)\nprint((sum(os.times()[:2]) - used) / (time.perf_counter() - begin))"
-    environment = {**os.environ, **dict.fromkeys(compare.THREADS, "1"), "MNIST_DIR": str(mnist.SAMPLE)}
-    process = subprocess.run([sys.executable, "-c", code], cwd=compare.ROOT, env=environment, capture_output=True,
+    environment = {**os.environ, **dict.fromkeys(run.THREADS, "1"), "MNIST_DIR": str(mnist.SAMPLE)}
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True,
                              text=True)
     assert float(process.stdout.splitlines()[-1]) < 1.15, process.stderr
 
 
 def test_the_threads_asked_for_are_those_set(clone):
-    (clone.root / "mlp_jax.py").write_text(f"import os\nassert {{os.environ[n] for n in {compare.THREADS}}} == {{'3'}}"
+    (clone.root / "mlp_jax.py").write_text(f"import os\nassert {{os.environ[n] for n in {run.THREADS}}} == {{'3'}}"
                                            f"{SCRIPT}")
     assert clone("--quick", "mlp_jax", "--threads", "3").returncode == 0
-    assert "Threads: 3" in (clone.root / "results/trial/comparison.md").read_text()
+    assert "Threads: 3" in (clone.root / "compare/results/trial/comparison.md").read_text()
     assert clone("--quick", "mlp_jax", "--threads", "2").returncode == 1
 
 
 def test_seconds_leave_the_first_epoch_out():
-    assert compare.epoch_seconds([[0.9, 60.0, 61.0], [0.9, 1.0, 62.0], [0.9, 3.0, 65.0], [0.9, 2.0, 67.0]]) == 2.0
-    assert compare.epoch_seconds([[0.9, 60.0, 61.0]]) == 60.0
+    assert table.epoch_seconds([[0.9, 60.0, 61.0], [0.9, 1.0, 62.0], [0.9, 3.0, 65.0], [0.9, 2.0, 67.0]]) == 2.0
+    assert table.epoch_seconds([[0.9, 60.0, 61.0]]) == 60.0
 
 
 def test_compiling_within_the_first_epoch_belongs_to_the_start():
-    assert compare.start_seconds([[0.9, 50.0, 53.0], [0.9, 2.0, 55.0]]) == 51.0
-    assert compare.start_seconds([[0.9, 2.0, 5.0], [0.9, 2.5, 7.5]]) == 3.0
+    assert table.start_seconds([[0.9, 50.0, 53.0], [0.9, 2.0, 55.0]]) == 51.0
+    assert table.start_seconds([[0.9, 2.0, 5.0], [0.9, 2.5, 7.5]]) == 3.0
 
 
 def test_the_way_to_an_accuracy_is_timed_from_the_start_of_the_process():
     epochs = [[0.97, 1.0, 3.0], [0.978, 1.0, 4.0], [0.98, 1.0, 5.0]]
-    assert compare.seconds_to(0.978, epochs) == 4.0
-    assert compare.seconds_to(0.99, epochs) is None
+    assert table.seconds_to(0.978, epochs) == 4.0
+    assert table.seconds_to(0.99, epochs) is None
 
 
 def test_three_seeds_of_all_twelve(clone):
     process = clone("--seeds", "3", "--readme")
     assert process.returncode == 0, process.stdout_text + process.stderr_text
     runs = clone.saved()["runs"]
-    assert list(runs) == [f"{script} seed {seed}" for script in compare.SCRIPTS for seed in range(3)]
+    assert list(runs) == [f"{script} seed {seed}" for script in SCRIPTS for seed in range(3)]
     assert all(run["seconds"] > run["epochs"][-1][2] + 0.029 for run in runs.values()), "it ends with the test accuracy"
     whole = sorted(runs[f"conv_jax seed {seed}"]["seconds"] for seed in range(3))[1]
-    cells = fr"\d+\.\d \| 0\.05 \| {whole:.1f} \| \d+ \| \d+"  # an epoch: the median of 0.04 and 0.06
-    row = fr"\| \[`conv_jax.py`\]\(conv_jax.py\) \| JAX \S+ \| 98\.10 ± 0\.10 % \| {cells} \| 164,534 \| 8 \|"
+    name = r"\| \[`conv_jax.py`\]\(conv_jax.py\) \| JAX \S+ \| 98\.10 ± 0\.10 %"
     readme = (clone.root / "README.md").read_text()
-    assert re.search(row, readme)
+    assert re.search(fr"{name} \| {whole:.1f} \| 0\.05 \| \d+ \| 8 \|", readme)  # an epoch: between 0.04 and 0.06
     note = (clone.root / "docs" / "comparison.md").read_text()
-    assert note.count("](../") == 13 and re.search(row.replace(r"\(", r"\(../"), note)
-    own, now = ((root / "README.md").read_text("utf-8").split("<!-- table -->") for root in (compare.ROOT, clone.root))
+    row = fr"{name} \| \d+\.\d \| 0\.05 \| {whole:.1f} \| \d+ \| \d+ \| 164,534 \| 8 \|".replace(r"\(", r"\(../")
+    assert note.count("](../") == 13 and re.search(row, note)
+    own, now = ((root / "README.md").read_text("utf-8").split("<!-- table -->") for root in (ROOT, clone.root))
     assert own[0] == now[0] and own[1].split("<!-- end -->")[1] == now[1].split("<!-- end -->")[1]
     drawing = (clone.root / "docs" / "comparison.svg").read_text()
-    assert all(drawing.count(f">{name}<") == 2 for name in compare.LIBRARIES.values())
+    assert all(drawing.count(f">{name}<") == 2 for name, *_ in LIBRARIES.values())
 
 
 @pytest.mark.parametrize("option", [pytest.param("--quick", marks=pytest.mark.slow), "--epochs=2"])
 def test_a_trial_leaves_the_figures_of_the_readme_alone(clone, option):
     process = clone(option)
     assert process.returncode == 0, process.stdout_text + process.stderr_text
-    trial = clone.root / "results" / "trial"
+    trial = clone.root / "compare" / "results" / "trial"
     assert sorted(path.name for path in trial.iterdir()) == ["comparison.json", "comparison.md", "comparison.svg"]
     assert [len(run["epochs"]) for run in clone.saved("trial")["runs"].values()] == [2] * 12
     assert "2 epochs instead of the scripts' own" in (trial / "comparison.md").read_text()
-    assert not (clone.root / "docs").exists() and not (clone.root / "results" / "comparison.json").exists()
+    assert not (clone.root / "docs").exists() and not (clone.root / "compare" / "results" / "comparison.json").exists()
     assert "--readme goes with neither" in clone(option, "--readme").stderr_text
 
 
 def test_figures_on_the_sample_are_not_taken_for_mnist_figures(monkeypatch):
     monkeypatch.setenv("MNIST_DIR", str(mnist.SAMPLE))
     with pytest.raises(SystemExit, match="50,000 training digits, but 3,334 were found"):
-        compare.main(["mlp_numpy"])
+        command.main(["mlp_numpy"])
 
 
 def test_a_script_that_fails_is_a_row_that_says_so_and_the_others_go_on(clone):
@@ -175,29 +179,29 @@ def test_a_script_that_fails_is_a_row_that_says_so_and_the_others_go_on(clone):
     (clone.root / "mlp_jax.py").write_text("import sys; sys.stderr.write('much ' * 100_000)" + SCRIPT)
     process = clone("--quick", "mlp_*", "--timeout", "5")
     assert process.returncode == 1
-    saved, note = clone.saved("trial"), (clone.root / "results/trial/comparison.md").read_text()
+    saved, note = clone.saved("trial"), (clone.root / "compare/results/trial/comparison.md").read_text()
     for library, reason, said in (
             ("NumPy", "ended with status 1", ["so far", "ZeroDivisionError: division by zero"]),
             ("Theano", "no_such_library is not installed", ["ModuleNotFoundError: No module named 'no_such_library'"]),
             ("Keras", "stopped after 5 s", []), ("PyTorch", "ended without a test accuracy", [])):
-        script = next(f"mlp_{name}" for name in compare.LIBRARIES if compare.LIBRARIES[name] == library)
+        script = next(f"mlp_{name}" for name in LIBRARIES if LIBRARIES[name].name == library)
         failure = saved["failures"][f"{script} seed 0"]
         assert failure["reason"] == reason and all(line in failure["stderr"] for line in said)
-        assert f"| [`{script}.py`](../../{script}.py) | {library} | failed: {reason} |" in note
+        assert f"| [`{script}.py`](../../../{script}.py) | {library} | failed: {reason} |" in note
         assert all(line in process.stdout_text for line in [reason, *said])
     assert list(saved["runs"]) == ["mlp_tensorflow seed 0", "mlp_jax seed 0"]
 
     (clone.root / "mlp_keras.py").write_text(SCRIPT)
     clone("--quick", "mlp_keras")
     assert "mlp_keras seed 0" not in clone.saved("trial")["failures"]
-    assert "98.00 %" in (clone.root / "results/trial/comparison.md").read_text().splitlines()[7]
+    assert "98.00 %" in (clone.root / "compare/results/trial/comparison.md").read_text().splitlines()[7]
 
 
 def test_unknown_names_are_answered_with_the_known_ones(clone):
     process = clone("mlp_*", "mlp_nunpy.py")
     assert process.returncode == 2
     assert "no script is named mlp_nunpy; there are mlp_numpy, mlp_theano" in process.stderr_text
-    assert not (clone.root / "results").exists()
+    assert not (clone.root / "compare" / "results").exists()
 
 
 @pytest.mark.parametrize("end", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGINT])
@@ -205,11 +209,12 @@ def test_what_was_stopped_can_be_resumed(clone, end):
     undisturbed = clone("mlp_*", "--seeds", "2")
     assert undisturbed.returncode == 0
     whole = clone.saved()
-    (clone.root / "results/comparison.json").unlink()
+    (clone.root / "compare/results/comparison.json").unlink()
 
     (clone.root / "mlp_keras.py").write_text(SCRIPT.replace("0.02", "2 if seed else 0.02"))  # time to be stopped in
     process = clone.start("mlp_*", "--seeds", "2")
-    wait_for(lambda: (clone.root / "results/comparison.json").exists() and "mlp_keras seed 0" in clone.saved()["runs"])
+    results = clone.root / "compare/results/comparison.json"
+    wait_for(lambda: results.exists() and "mlp_keras seed 0" in clone.saved()["runs"])
     children = psutil.Process(process.pid).children()
     process.send_signal(end)
     printed = process.communicate()[0]
@@ -221,7 +226,7 @@ def test_what_was_stopped_can_be_resumed(clone, end):
     measured = clone.saved()["runs"]
     assert list(measured) == list(whole["runs"])[:7]
     if end == signal.SIGINT:
-        assert process.returncode == 130 and "compare.py 'mlp_*' --seeds 2 --resume goes on" in printed
+        assert process.returncode == 130 and "python -m compare 'mlp_*' --seeds 2 --resume goes on" in printed
         assert "98.05 ± 0.07 %" in printed
 
     resumed = clone("mlp_*", "--seeds", "2", "--resume")
@@ -230,8 +235,8 @@ def test_what_was_stopped_can_be_resumed(clone, end):
     assert list(clone.saved()["runs"]) == list(whole["runs"])
 
     def without_seconds(saved):
-        lasting = [i for i in range(len(compare.HEAD)) if i not in (3, 5, 6, 7)]  # no start, whole run, way, memory
-        return [[row[i] for i in lasting] for row in compare.rows(saved)]
+        lasting = [i for i in range(len(table.HEAD)) if i not in (3, 5, 6, 7)]  # no start, whole run, way, memory
+        return [[row[i] for i in lasting] for row in table.rows(saved)]
 
     assert without_seconds(clone.saved()) == without_seconds(whole)
 
@@ -245,7 +250,7 @@ def test_only_a_comparison_of_the_same_settings_is_resumed(clone):
     assert clone.saved("trial") == before
     process = clone("--quick", "mlp_numpy", "--threads", "7")
     assert "comparison.old.json" in process.stdout_text and list(clone.saved("trial")["runs"]) == ["mlp_numpy seed 0"]
-    assert json.loads((clone.root / "results/trial/comparison.old.json").read_text()) == before
+    assert json.loads((clone.root / "compare/results/trial/comparison.old.json").read_text()) == before
 
 
 @pytest.mark.slow
@@ -255,15 +260,15 @@ def test_a_new_comparison_of_a_script_replaces_all_its_seeds_and_no_others(clone
     assert list(clone.saved("trial")["runs"]) == ["mlp_torch seed 0", "mlp_torch seed 1", "mlp_jax seed 0"]
 
 
-@pytest.mark.parametrize("path, marker, head, jobs", [
-    (compare.RESULTS, "table", compare.HEAD, set(compare.SCRIPTS)),
-    (compare.PARALLEL_RESULTS, "parallel", compare.PARALLEL_HEAD,
-     {f"{script}/{workers}" for script in compare.PARALLEL for workers in compare.WORKERS})])
-def test_the_readme_shows_the_table_of_the_results(path, marker, head, jobs):
+@pytest.mark.parametrize("path, readme, to_root, head, jobs", [
+    (RESULTS, "README.md", "", table.README_HEAD, set(SCRIPTS)),
+    (PARALLEL_RESULTS, "parallel/README.md", "../", table.PARALLEL_HEAD,
+     {f"{script}/{workers}" for script in PARALLEL for workers in WORKERS})])
+def test_the_readmes_show_the_tables_of_the_results(path, readme, to_root, head, jobs):
     saved = json.loads(path.read_text(encoding="utf-8"))
-    readme = (compare.ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / readme).read_text(encoding="utf-8")
     assert {name.split()[0] for name in saved["runs"]} == jobs
-    assert f"<!-- {marker} -->\n{compare.markdown(saved, head=head)}\n<!-- end -->" in readme
+    assert f"<!-- table -->\n{table.markdown(saved, to_root, head)}\n<!-- end -->" in text
 
 
 def test_parallel_tells_one_worker_from_two(clone):
@@ -275,5 +280,5 @@ def test_parallel_tells_one_worker_from_two(clone):
     table = [re.split(r" *│ *", line)[1:-1] for line in done.stdout_text.splitlines() if "parallel/conv_jax" in line]
     assert [(workers, seconds, speed_up) for _, _, workers, _, _, seconds, speed_up, _, _ in table] == [
         ("1", "0.08", "1.00"), ("2", "0.04", "2.00")]
-    assert list(json.loads((clone.root / "results" / "trial" / "parallel.json").read_text())["runs"]) == [
+    assert list(json.loads((clone.root / "compare" / "results" / "trial" / "parallel.json").read_text())["runs"]) == [
         "conv_jax/1 seed 0", "conv_jax/2 seed 0"]

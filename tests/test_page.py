@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
 
-import compare
 import mlp_numpy
 import mnist
+from compare.scripts import ROOT, SCRIPTS
 
-sys.path.append(str(compare.ROOT / "docs"))
-import build  # noqa: E402
+sys.path.append(str(ROOT / "docs"))
+import build
 
 PAGE = build.DOCS / "index.html"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-FILES = {s: compare.ROOT / f"{s}.py" for s in compare.SCRIPTS} | {"mlp_browser": build.DOCS / "mlp_browser.js"}
+FILES = {s: ROOT / f"{s}.py" for s in SCRIPTS} | {"mlp_browser": build.DOCS / "mlp_browser.js"}
 PAIRS = [pytest.param(list(zip(FILES, [*FILES][1:] + [*FILES][:1])), id="each with the next"),
          pytest.param(list(product(FILES, repeat=2)), id="every pair", marks=pytest.mark.slow)]
 in_a_browser = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome: sudo apt-get install chromium")
@@ -164,7 +164,8 @@ class TestSideBySide:
         page.focus("#script0")
         for _ in range(5):
             page.keyboard.press("ArrowDown")
-        page.wait_for_function("location.hash === '#mlp_jax,mlp_torch'")
+        page.wait_for_function("chosen.join() === 'mlp_jax,mlp_torch'")  # the page follows its address a moment later
+        assert page.evaluate("location.hash") == "#mlp_jax,mlp_torch"
         assert page.evaluate("document.activeElement.id") == "script0"
         page.focus("button[data-columns='3']")
         page.keyboard.press("Enter")

@@ -13,13 +13,13 @@ from functools import cache
 import numpy as np
 import psutil
 import pytest
-
-import compare
-import mnist
 import test_sameness
 
-ROOT = compare.ROOT
-MACHINES = [f"{script}/machines" for script in compare.PARALLEL[1:]]  # to MPI, several machines are as one
+import mnist
+from compare import run, same
+from compare.scripts import PARALLEL, PROCESSES, ROOT
+
+MACHINES = [f"{script}/machines" for script in PARALLEL[1:]]  # to MPI, several machines are as one
 
 
 def slow_but(*quick, of):
@@ -27,7 +27,7 @@ def slow_but(*quick, of):
     return [each if each in quick else pytest.param(each, marks=pytest.mark.slow) for each in of]
 
 
-JOBS = [f"{script}/2" for script in compare.PARALLEL]
+JOBS = [f"{script}/2" for script in PARALLEL]
 
 
 def free_ports():
@@ -42,7 +42,7 @@ def commands(job, arguments, ports=None):
     """Return the command and the environment that start a job, for each machine; "conv_jax/machines" has two."""
     script, _, workers = job.partition("/")
     if workers != "machines":
-        return [compare.launch(job, arguments, threads=2)]
+        return [run.launch(job, arguments, threads=2)]
     python, hosts = [sys.executable, "-u", *arguments], [f"127.0.0.1:{port}" for port in ports or free_ports()]
     if script == "conv_torch":
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--no-python",
@@ -80,7 +80,7 @@ class Job:
 
     def printed(self, kind="out"):
         text = "".join(path.read_text(errors="replace") for path in sorted(self.folder.glob(f"?.{kind}")))
-        return re.sub(r"(?m)^\[Gloo\] Rank .*\n", "", text)  # with which JAX's transport greets from every process
+        return re.sub(r"(?m)^\[Gloo\] Rank .*\n", "", text)  # what JAX's transport prints from every process
 
     def wait(self, seconds=300):
         """Return the statuses of the commands, once all have ended."""
@@ -101,7 +101,7 @@ class Job:
 
     def end(self):
         for process in self.processes:
-            compare.end(process)
+            run.end(process)
             process.wait()
 
 
@@ -137,12 +137,12 @@ def together(tmp_path_factory):
     @cache
     def run(job):
         folder = tmp_path_factory.mktemp("together")
-        both = Job(commands(job, test_sameness.prepare(f"parallel.{job.split('/')[0]}", folder)), folder)
+        both = Job(commands(job, same.prepare(f"parallel.{job.split('/')[0]}", folder)), folder)
         try:
             assert both.wait() == [0] * len(both.processes), both.printed("err")
         finally:
             both.end()
-        return test_sameness.written(folder), both.printed()
+        return same.written(folder), both.printed()
 
     return run
 
@@ -151,7 +151,7 @@ def together(tmp_path_factory):
 def test_two_workers_go_the_way_of_the_reference(job, together):
     script, _, workers = job.partition("/")
     processes, printed = together(job)
-    assert len(processes) == (2 if workers == "machines" or script in compare.PROCESSES else 1)
+    assert len(processes) == (2 if workers == "machines" or script in PROCESSES else 1)
     test_sameness.hold_to_reference(script, processes, f"parallel/{job}")
     line = r"epoch +1  validation accuracy \d+\.\d\d%  \d+\.\d\d s\ntest accuracy \d+\.\d\d%\n"
     assert re.fullmatch(2 * line, printed), "of all processes only one prints"
@@ -160,7 +160,7 @@ def test_two_workers_go_the_way_of_the_reference(job, together):
 @pytest.mark.parametrize("job", slow_but("mlp_numpy/2", "conv_torch/2", of=JOBS + MACHINES))
 def test_every_worker_begins_with_the_weights_and_the_digits_of_one_process(job, together):
     script = job.split("/")[0]
-    one, = test_sameness.alone(script, **({"KERAS_BACKEND": "jax"} if script == "conv_keras" else {}))
+    one = test_sameness.alone(script, **({"KERAS_BACKEND": "jax"} if script == "conv_keras" else {}))
     for worker in together(job)[0]:
         for name in [name for name in one if name.startswith("own")]:
             # The same kernel made both, but where it ends a vector depends on the threads, and the last bit on that.
@@ -197,7 +197,8 @@ def test_when_a_worker_is_killed_all_end_within_a_minute(job, victim, start):
         time.sleep(0.05)
     # MPI's and JAX's other process may notice, and be ended by its library with a line of its own, before mpiexec or
     # Python come to speak.
-    line = {"mlp_numpy": r"YOUR APPLICATION TERMINATED .* \(signal 9\)|Abort\(\d+\) on node \d .*Fatal error in .*Allreduce",
+    line = {"mlp_numpy": r"YOUR APPLICATION TERMINATED .* \(signal 9\)|"
+                         r"Abort\(\d+\) on node \d .*Fatal error in .*Allreduce",
             "conv_torch": r".*Signal 9 \(SIGKILL\)"}
     line = line.get(script, "Training cannot go on, as when another process has ended: |"
                             ".* Terminating process because the JAX distributed service detected fatal errors")
@@ -236,7 +237,7 @@ def test_under_torchrun_a_killed_worker_is_made_good(workers, undisturbed, start
     assert not list(both.folder.glob("*.checkpoint*"))
 
 
-@pytest.mark.parametrize("script", slow_but("mlp_numpy", of=compare.PARALLEL))
+@pytest.mark.parametrize("script", slow_but("mlp_numpy", of=PARALLEL))
 def test_a_batch_that_cannot_be_shared_out_is_refused(script, start):
     job = start(f"{script}/3", training(script, 1, "script.os.cpu_count = lambda: 8"))
     assert 0 not in job.wait() and job.printed() == ""
@@ -244,14 +245,14 @@ def test_a_batch_that_cannot_be_shared_out_is_refused(script, start):
 
 
 def test_one_mpi_process_that_refuses_ends_them_all():
-    command, own = compare.launch("mlp_numpy/3", ["-m", "parallel.mlp_numpy"], threads=2)
+    command, own = run.launch("mlp_numpy/3", ["-m", "parallel.mlp_numpy"], threads=2)
     at = command.index("mpi4py")
     del command[at - 1:at + 1]  # as in the README: without the runner that would end them, too
-    run = subprocess.run(command, env={**os.environ, **own}, cwd=ROOT, text=True, capture_output=True, timeout=300)
-    assert run.returncode != 0 and "3 processes cannot share a batch of 100" in run.stderr
+    refused = subprocess.run(command, env={**os.environ, **own}, cwd=ROOT, text=True, capture_output=True, timeout=300)
+    assert refused.returncode != 0 and "3 processes cannot share a batch of 100" in refused.stderr
 
 
-@pytest.mark.parametrize("script", slow_but("mlp_numpy", of=compare.PROCESSES))
+@pytest.mark.parametrize("script", slow_but("mlp_numpy", of=PROCESSES))
 def test_more_processes_than_devices_are_refused(script, start):
     job = start(f"{script}/2", training(script, 1, "script.os.cpu_count = lambda: 1"))
     assert 0 not in job.wait() and job.printed() == ""
@@ -288,12 +289,13 @@ def test_a_checkpoint_is_replaced_by_a_whole_one_only(undisturbed, start):
     assert (job.folder / "conv_torch.checkpoint").read_bytes() == undisturbed[1]
 
 
-@pytest.mark.parametrize("script", compare.PARALLEL)
+@pytest.mark.parametrize("script", PARALLEL)
 def test_the_diff_fits_a_screen_and_the_readme_counts_it(script):
     pages = [(ROOT / folder / f"{script}.py").read_text("utf-8").splitlines() for folder in (".", "parallel")]
     changed = sum(line[0] in "+-" for line in difflib.ndiff(*pages))
     assert changed <= 40
-    row, = re.findall(rf"(?m)^\| \[`{script}.py`\]\(parallel/.* (\d+) \|$", (ROOT / "README.md").read_text("utf-8"))
+    readme = (ROOT / "parallel" / "README.md").read_text("utf-8")
+    row, = re.findall(rf"(?m)^\| \[`{script}.py`\]\({script}.py\) .* (\d+) \|$", readme)
     assert int(row) == changed
     assert max(map(len, pages[1])) <= 120
 

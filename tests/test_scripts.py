@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import mnist
-from compare import LIBRARIES, SCRIPTS, constants
+from compare.scripts import LIBRARIES, SCRIPTS, constants
 
 ROOT = Path(mnist.__file__).resolve().parent
 CONVNETS = [script for script in SCRIPTS if script.startswith("conv")]
@@ -126,9 +126,9 @@ def test_the_genuine_theano_learns_where_it_is_installed(script, epochs, least):
     assert version == "theano 1.0.5" and accuracy >= least
 
 
-# What is asked for lies at least two standard errors under what results/comparison.json holds, the seeds 0, 1, 2 of all
-# twelve: the MLPs have 98.62 +- 0.09 %, the ConvNets 99.28 +- 0.06 %; an average over six or eighteen varies by so much
-# less as there are runs in it.
+# What is asked for lies at least two standard errors under what compare/results/comparison.json holds, the seeds 0 to 2
+# of all twelve: the MLPs have 98.62 +- 0.09 %, the ConvNets 99.28 +- 0.06 %; an average over six or eighteen varies by
+# so much less as there are runs in it.
 
 @pytest.mark.full
 @pytest.mark.skipif(FULL is None, reason="needs the whole of MNIST: run mlp_numpy.py to download it, or set MNIST_DIR")

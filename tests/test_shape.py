@@ -3,13 +3,11 @@ import ast
 import re
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 
-import compare
+from compare.scripts import ROOT, SCRIPTS, lines_of_code
 
-ROOT = Path(compare.__file__).resolve().parent
 ROOMS = ["# Weights", "# Model", "# Step", "# Training"]
 
 
@@ -18,10 +16,10 @@ def source(script):
 
 
 def test_the_twelve_are_all_there():
-    assert {path.stem for pattern in ("mlp_*.py", "conv_*.py") for path in ROOT.glob(pattern)} == set(compare.SCRIPTS)
+    assert {path.stem for pattern in ("mlp_*.py", "conv_*.py") for path in ROOT.glob(pattern)} == set(SCRIPTS)
 
 
-@pytest.mark.parametrize("script", compare.SCRIPTS)
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_same_rooms_in_the_same_order(script):
     lines = source(script).splitlines()
     assert [line for line in lines if line in ROOMS] == ROOMS
@@ -30,21 +28,21 @@ def test_same_rooms_in_the_same_order(script):
     assert lines[-2:] == ['if __name__ == "__main__":', "    train()"]
 
 
-@pytest.mark.parametrize("script", compare.SCRIPTS)
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_fits_a_page(script):
     longest = 70 if script == "conv_numpy" else 55 if script.startswith("conv") else 45
-    assert compare.lines_of_code(ROOT / f"{script}.py") <= longest
+    assert lines_of_code(ROOT / f"{script}.py") <= longest
     assert max(map(len, source(script).splitlines())) <= 120
 
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])
 def test_same_hyperparameters_in_all_six(network):
     constants = {re.search(r"^EPOCHS, BATCH_SIZE, LEARNING_RATE = .*$", source(s), re.M)[0]
-                 for s in compare.SCRIPTS if s.startswith(network)}
+                 for s in SCRIPTS if s.startswith(network)}
     assert len(constants) == 1
 
 
-@pytest.mark.parametrize("script", compare.SCRIPTS)
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_metadata_names_exactly_what_the_script_imports(script):
     block = re.search(r"^# /// script\n(.*?)^# ///$", source(script), re.M | re.S)[1]
     metadata = tomllib.loads(re.sub(r"^# ?", "", block, flags=re.M))
@@ -60,4 +58,4 @@ def test_lines_of_code_are_neither_blank_nor_comment_nor_docstring(tmp_path):
     path = tmp_path / "page.py"
     path.write_text('# one\n"""two\n\nthree"""\n\nx = [1,  # four\n     2]\n\n\n'
                     'def f():\n    """five"""\n    return """six\n    seven"""\n')
-    assert compare.lines_of_code(path) == 5
+    assert lines_of_code(path) == 5

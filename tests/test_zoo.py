@@ -9,10 +9,10 @@ import subprocess
 import sys
 
 import pytest
-
-import compare
-import mnist
 from test_scripts import GREETINGS
+
+import mnist
+from compare.scripts import ROOT
 from zoo import report
 
 PARAMETERS = {"mlp2layers": 669_706, "mlp5layers": 1_457_674, "convnet2layers": 1_199_882, "mlp3": 109_386,
@@ -25,7 +25,7 @@ PLATFORM = {"device", "processor", "cores", "memory", "system", "python", "keras
 
 def python(code, folder, **environment):
     """Start Python on `code` in `folder`, on the sample."""
-    environment = {**os.environ, "PYTHONPATH": str(compare.ROOT), "MNIST_DIR": str(mnist.SAMPLE), **environment}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MNIST_DIR": str(mnist.SAMPLE), **environment}
     return subprocess.Popen([sys.executable, "-u", "-c", code], cwd=folder, env=environment, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 

@@ -27,7 +27,7 @@ import numpy as np
 import typst
 from PIL import Image
 
-import compare
+from common import whole
 import mnist
 
 matplotlib.use("svg")
@@ -606,7 +606,7 @@ def main(argv=None):
         documents = {Path(f"{name}.html"): html(content), Path(f"{name}.pdf"): pdf(content)}
         try:
             for path, written in documents.items():
-                compare.write(path, written)
+                whole.write(path, written)
         except OSError as error:
             reasons.append(f"The report cannot be written: {error}.")
         else:

@@ -12,10 +12,10 @@ from time import perf_counter
 import numpy as np
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before the import: fewer of TensorFlow's messages on stderr
-import keras  # noqa: E402
+import keras
 
-import compare  # noqa: E402
-import mnist  # noqa: E402
+from common import machine, whole
+import mnist
 
 RUNS = Path("runs")  # in the current folder
 COLUMNS = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "images_per_second"]
@@ -43,7 +43,7 @@ class Record(keras.callbacks.Callback):
             writer.writeheader()
             writer.writerows(self.history)
         os.replace(self.folder / "history.csv.part", self.folder / "history.csv")
-        compare.write(self.folder / "run.json", json.dumps(self.about, indent=1))  # last: it counts the epochs above
+        whole.write(self.folder / "run.json", json.dumps(self.about, indent=1))  # last: it counts the epochs above
 
     def on_train_begin(self, logs=None):
         self.begin = perf_counter()
@@ -104,7 +104,7 @@ def dataset_name(x_test):
 def platform(model):
     """Return where a built model runs: device, processor, cores, memory, system, Python, Keras, backend."""
     backend = keras.backend.backend()
-    return {"device": str(model.weights[0].value.device).split("device:")[-1], **compare.machine(),
+    return {"device": str(model.weights[0].value.device).split("device:")[-1], **machine.describe(),
             "keras": keras.version(), "backend": f"{backend} {sys.modules[backend].__version__}"}
 
 

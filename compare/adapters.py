@@ -1,12 +1,13 @@
 """Run a script's own train() from given weights on given digits, and save what it made of them.
 
-    python tests/adapters.py conv_torch WAY.npz OUT
+    python -m compare.adapters conv_torch WAY.npz OUT
 
 The scripts know nothing of it: their names for the data and the first weights are replaced from outside, each by
 the library's own means. WAY.npz holds the `weights0`, `weights1`, ... from which the reference goes its way, and the
 `order` in which it takes the sample's digits. Each process of the job leaves a file of its own in the folder OUT, with
 
-    gradient0, gradient1, ...  the gradient of the first batch
+    loss                       the mean cross-entropy of the first batch, of a script of the root
+    gradient0, gradient1, ...  its gradient
     end0, ...                  the parameters at the end of the way
     own0, ...                  the weights with which the script by itself would have begun, from seed 1
     x, y                       the digits as it would have shuffled and moved them for its first epoch
@@ -20,12 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 import mnist
 
 BIG_RATE = 1024  # so large a step that the difference it makes is the gradient to float32's full precision
-# The share of the script's rate with which it goes the reference's way. Reached in twenty steps instead of hundreds, the
-# whole rate would throw a network about, and two trainings apart, whatever their last bits.
+# The share of the script's rate with which it goes the reference's way. Reached in twenty steps instead of hundreds,
+# the whole rate would throw a network about, and two trainings apart, whatever their last bits.
 CALM = 0.25
 
 
@@ -52,17 +52,35 @@ def in_layout(script, arrays):
     return list(arrays)
 
 
+def logits(library, module, x, network):
+    """Return the logits of images x, as the script calls its own network: `network` is its model or its weights."""
+    if library == "theano":
+        return module.forward(module.T.as_tensor_variable(x), network).eval()
+    if library == "torch":
+        return network.eval()(module.torch.from_numpy(x).to(module.DEVICE)).detach().cpu()
+    if library == "keras":
+        return network(x)
+    return module.forward(x, network)[0] if library == "numpy" else module.forward(x, network)
+
+
+def cross_entropy(logits, y):
+    """Return the mean cross-entropy of logits (batch, 10), in float64, with labels (batch,)."""
+    logits = np.asarray(logits, np.float64)
+    return (np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(y)), y]).mean()
+
+
 def train(script, module, weights, x, y):
     """Run module.train() for one epoch from the given weights on (x, y), in this order.
 
     Returns:
-        The parameters with which it ends; those with which the script would have begun; and what it would have made
-        of (x, y) for its epoch.
+        The parameters with which it ends; those with which the script would have begun; what it would have made of
+        (x, y) for its epoch; and, of a script of the root, the loss of its first batch before that.
     """
-    library, seen, own_weights, own_digits = script.split("_")[1], [], [], []
+    library, seen, own_weights, own_digits, shapes, losses = script.split("_")[1], [], [], [], [], []
 
-    def load_data(one_hot=False, reshape=(784,)):
-        return [(x.reshape(-1, *reshape), np.eye(10, dtype=np.float32)[y] if one_hot else y)] * 3
+    def load_data(reshape=(784,)):
+        shapes.append(reshape)
+        return [(x.reshape(-1, *reshape), y)] * 3
 
     def epoch(x, y, rng, shift=1):
         own_digits.extend(own["mnist.epoch"](x, y, rng, shift))
@@ -83,6 +101,9 @@ def train(script, module, weights, x, y):
             for w, array in zip(seen[0], weights):
                 {"numpy": lambda: np.copyto(w, array), "theano": lambda: w.set_value(np.ascontiguousarray(array)),
                  "tensorflow": lambda: w.assign(array)}[library]()
+        if module.__name__ == script:  # those in parallel/ spread their weights over several processes
+            first = slice(module.BATCH_SIZE)
+            losses.append(cross_entropy(logits(library, module, x[first].reshape(-1, *shapes[0]), seen[0]), y[first]))
         return seen[0]
 
     def read():
@@ -104,7 +125,7 @@ def train(script, module, weights, x, y):
     if library == "jax":
         module.accuracy = accuracy
     module.train(epochs=1, seed=1)
-    return read(), own_weights, own_digits
+    return read(), own_weights, own_digits, losses
 
 
 def main(script, way, folder):
@@ -116,9 +137,9 @@ def main(script, way, folder):
     module.LEARNING_RATE = BIG_RATE / 0.625  # the second of two steps has so much of it, the first nothing
     after, *_ = train(script, module, weights, *(np.concatenate([a[:batch]] * 2) for a in (x, y)))
     module.LEARNING_RATE = rate
-    end, own, (own_x, own_y) = train(script, module, weights, x, y)
+    end, own, (own_x, own_y), losses = train(script, module, weights, x, y)
     gradients = [(before.astype(np.float64) - a) / BIG_RATE for before, a in zip(weights, after)]
-    np.savez(Path(folder) / f"{os.getpid()}.npz", x=own_x, y=own_y, **{
+    np.savez(Path(folder) / f"{os.getpid()}.npz", x=own_x, y=own_y, loss=losses, **{
         f"{kind}{i}": array for kind, arrays in (("gradient", gradients), ("end", end), ("own", own))
         for i, array in enumerate(arrays)})
 

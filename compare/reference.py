@@ -1,4 +1,4 @@
-"""Both networks and their gradients in float64, written for the tests and for nothing but to be right.
+"""Both networks and their gradients in float64, written for nothing but to be right.
 
 It shares no code with the scripts, and no formula with conv_numpy.py: convolutions are sums over the 25 places of
 the kernel, the pool keeps the index of the pixel it chose. Weights are stored as (in, out) and (height, width, in,
@@ -108,22 +108,27 @@ def decided(parameters, x):
     return least > DOUBT
 
 
+def next_batch(parameters, x, batch_size, start=0):
+    """Return the indices of the next digits that are decided, and where to go on; behind the last comes the first."""
+    batch = np.array([], int)
+    while len(batch) < batch_size:
+        candidates = np.arange(start, start + 16) % len(x)
+        batch = np.append(batch, candidates[decided(parameters, x[candidates])])[:batch_size]
+        start += 16
+    return batch, start
+
+
 def train(parameters, x, y, rate, batch_size, steps):
     """Go through one epoch of SGD, each batch the next digits that are decided.
 
     The rate rises linearly from zero over the first fifth of the steps, then falls linearly to zero.
 
     Returns:
-        The parameters at the end, and the indices of the digits of all batches, one after the other. Behind the last
-        digit comes the first again.
+        The parameters at the end, and the indices of the digits of all batches, one after the other.
     """
     p, order, start = [np.asarray(array, np.float64) for array in parameters], [], 0
     for step in range(steps):
-        batch = np.array([], int)
-        while len(batch) < batch_size:
-            candidates = np.arange(start, start + 16) % len(x)
-            batch = np.append(batch, candidates[decided(p, x[candidates])])[:batch_size]
-            start += 16
+        batch, start = next_batch(p, x, batch_size, start)
         order.extend(batch)
         _, gradients = loss_and_gradients(p, x[batch], y[batch])
         done = step / steps

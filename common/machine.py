@@ -1,0 +1,18 @@
+"""What machine this is, for figures that mean something only beside its name."""
+import platform
+import re
+from pathlib import Path
+
+import psutil
+
+
+def describe():
+    """Return the machine as a dict of texts, but `cores`, a number: processor, cores, system, memory, python."""
+    processor, system = platform.processor() or platform.machine(), platform.platform(terse=True)
+    if Path("/proc/cpuinfo").exists():
+        names = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        processor = names[1] if names else processor
+    if Path("/etc/os-release").exists():
+        system = platform.freedesktop_os_release()["PRETTY_NAME"]
+    return {"processor": processor, "cores": psutil.cpu_count(), "system": system,
+            "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB", "python": platform.python_version()}

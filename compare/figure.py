@@ -1,0 +1,57 @@
+"""The curves: validation accuracy against time."""
+import io
+from statistics import mean
+
+import matplotlib
+
+from common.whole import write
+from compare.scripts import LIBRARIES, NETWORKS
+from compare.table import TARGETS, runs_of
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+
+# A colour and a marker for each library, in their order. The colours are those of Okabe and Ito (2008), which the
+# colour-blind can tell apart; the markers do without.
+LOOKS = [("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "D"), ("#cc79a7", "^"), ("#56b4e9", "v"), ("#000000", "X"),
+         ("#e69f00", "P"), ("#f0e442", "*")]
+
+
+def curve(saved, script):
+    """Return the seconds since the start of the process and the validation accuracies in %, means over the seeds."""
+    runs, _ = runs_of(script, saved)
+    epochs = list(zip(*(run["epochs"] for run in runs)))  # of every epoch, a triple for each seed
+    return [mean(since for _, _, since in e) for e in epochs], [100 * mean(a for a, _, _ in e) for e in epochs]
+
+
+def figure(saved):
+    """Return Matplotlib's figure of validation accuracy against wall-clock time, MLPs and ConvNets apart."""
+    plt.rcParams.update({"svg.hashsalt": "comparison", "svg.fonttype": "none", "font.size": 9})
+    drawing, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    for axis, (network, title) in zip(axes, NETWORKS.items()):
+        top = bottom = 100 * TARGETS[network]
+        axis.axhline(top, color="#888888", linewidth=0.8, linestyle=":")
+        for library, (colour, marker) in zip(LIBRARIES, LOOKS):
+            seconds, accuracies = curve(saved, f"{network}_{library}")
+            if seconds:
+                axis.plot(seconds, accuracies, label=LIBRARIES[library].name, color=colour, linewidth=1, marker=marker,
+                          markersize=4.5, markeredgecolor="white", markeredgewidth=0.4,
+                          markevery=max(1, len(seconds) // 10))
+                top, bottom = max(top, *accuracies), min(bottom, accuracies[-1])
+        margin = max(top - bottom, 0.5)
+        axis.set(title=title, xlabel="seconds since the start of the process", xlim=(0, None),
+                 ylim=(bottom - margin / 2, top + margin / 10))
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+        if axis.lines[1:]:
+            axis.legend(frameon=False, loc="lower right")
+    axes[0].set_ylabel("validation accuracy, %")
+    plt.close(drawing)
+    return drawing
+
+
+def draw(saved, path):
+    """Write the figure as SVG to `path`."""
+    buffer = io.BytesIO()
+    figure(saved).savefig(buffer, format="svg", metadata={"Date": None})
+    write(path, buffer.getvalue())

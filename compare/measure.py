@@ -1,0 +1,72 @@
+"""All runs of a comparison, one after the other, and the file that holds them."""
+import json
+import os
+import sys
+
+from rich.live import Live
+
+import mnist
+from common import machine
+from common.whole import write
+from compare.live import live_table
+from compare.run import RunError, train
+from compare.scripts import ROOT, constants
+from compare.table import conditions, epoch_seconds
+
+RESULTS, PARALLEL_RESULTS = [ROOT / "compare" / "results" / f"{name}.json" for name in ("comparison", "parallel")]
+
+
+def measure(chosen, arguments, saved, path, console):
+    """Run every seed of every chosen script and write `saved` to `path` after each; return how many runs failed."""
+    failed, now, fresh = 0, {}, set()
+    with Live(get_renderable=lambda: live_table(chosen, arguments.seeds, arguments.epochs, saved, now),
+              console=console, transient=True, refresh_per_second=1):  # what it takes, the script has to do without
+        for script, seed in [(script, seed) for script in chosen for seed in range(arguments.seeds)]:
+            name = f"{script} seed {seed}"
+            if arguments.resume and name in saved["runs"]:
+                continue
+            now.update(script=script, seed=seed, epochs=[])
+            try:
+                result = train(script, seed, arguments.epochs or constants(script)[0], arguments.threads,
+                             arguments.timeout, now["epochs"])
+                if not arguments.resume and script not in fresh:  # all seeds of a row come from one comparison
+                    for kind in "runs", "failures":
+                        saved[kind] = {key: r for key, r in saved[kind].items() if key.split()[0] != script}
+                    fresh.add(script)
+                saved["runs"][name] = result
+                saved["failures"].pop(name, None)
+                console.print(f"{name}: test accuracy {result['test_accuracy']:.2%}, "
+                              f"{epoch_seconds(result['epochs']):.2f} s per epoch", highlight=False)
+            except RunError as error:
+                failed += 1
+                saved["failures"][name] = {"reason": str(error), "stderr": error.stderr}
+                console.print("\n    ".join([f"{name}: {error}", *error.stderr]), highlight=False, markup=False)
+            write(path, json.dumps(saved, indent=1))
+    return failed
+
+
+def settled(arguments, path, console):
+    """Return what `path` holds if it was measured as `arguments` ask, else a beginning, the other kept as .old."""
+    (images, _), *_ = mnist.load_data()
+    if not arguments.quick and len(images) != 50_000:
+        sys.exit(f"python -m compare measures on 50,000 training digits, but {len(images):,} were found. Set MNIST_DIR "
+                 "to a folder with the whole of MNIST; or let --quick show the comparison on the sample.")
+    settings = {"machine": machine.describe(), "threads": arguments.threads, "epochs": arguments.epochs,
+                "images": len(images)}
+    try:
+        saved = json.loads(path.read_text("utf-8"))
+        if saved["settings"] == settings:
+            return saved
+    except FileNotFoundError:
+        return {"settings": settings, "runs": {}, "failures": {}}
+    except (ValueError, KeyError, TypeError):
+        saved = {}
+    if arguments.resume:
+        sys.exit(f"{path} cannot be continued: " + (
+            "it was measured on another machine or with other settings: " + conditions(saved) if saved else
+            "it holds no comparison.") + " Without --resume a new comparison begins, and this file is kept beside it.")
+    old = path.with_suffix(".old.json")
+    os.replace(path, old)
+    console.print(f"A new comparison begins; the earlier one, from another machine or with other settings, is now "
+                  f"{old.relative_to(ROOT)}.")
+    return {"settings": settings, "runs": {}, "failures": {}}

@@ -1,0 +1,139 @@
+"""One training in a fresh process: started, watched, and ended."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from time import perf_counter, sleep
+
+import psutil
+
+from compare.scripts import LIBRARIES, ROOT, version
+
+THREADS = list(dict.fromkeys(variable for library in LIBRARIES.values() for variable in library.threads))
+EPOCH = re.compile(r"epoch +\d+  validation accuracy (\d+\.\d+)%  (\d+\.\d+) s")
+TEST = re.compile(r"test accuracy (\d+\.\d+)%\Z")
+
+
+class RunError(Exception):
+    """A script did not come to its test accuracy; `stderr` holds the last lines it wrote there."""
+
+    def __init__(self, reason, stderr):
+        super().__init__(reason)
+        self.stderr = stderr
+
+
+def launch(job, arguments, threads):
+    """Return the command that runs Python with `arguments` for a job, and what its environment needs.
+
+    Args:
+        job: "mlp_numpy", the script of this name; "mlp_numpy/2", that in parallel/ with two workers.
+        arguments: a list of strings, ["-c", "import ..."] say.
+        threads: how many the library may use; if the workers are processes, they share them.
+    """
+    script, _, workers = job.partition("/")
+    python, prefix, environment = [sys.executable, "-u", *arguments], [], {}
+    if workers and script == "mlp_numpy":
+        places = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        prefix = [shutil.which("mpiexec", path=places) or "mpiexec", "-n", workers]
+        python[2:2] = ["-m", "mpi4py"]  # a process that fails ends the others
+    elif workers and script == "conv_torch":
+        prefix = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}",
+                  "--no-python"]
+    elif workers:
+        environment = {"CPU_DEVICES": workers, "JAX_NUM_CPU_DEVICES": workers}
+    each = max(1, threads // int(workers)) if prefix else threads
+    return [*prefix, *python], {**environment, **dict.fromkeys(THREADS, str(each))}
+
+
+def train(job, seed, epochs, threads, timeout, seen):
+    """Train one script in a fresh interpreter.
+
+    Args:
+        job: its name, "mlp_numpy" say; "mlp_numpy/2" is the one in parallel/ with two workers.
+        seed, epochs: what its train() is given.
+        threads: how many threads the library may use.
+        timeout: seconds after which the run is stopped.
+        seen: a list to which every epoch is appended as it ends: [validation accuracy, its own seconds, seconds
+            since the process began].
+
+    Returns:
+        A dict: `library`, name and version; `epochs`, the list `seen`; `test_accuracy`; `seconds`, from the start of
+        the process until that was printed; but for those in parallel/, `memory`, the largest resident set in bytes,
+        looked up every 50 ms.
+
+    Raises:
+        RunError: it crashed, hung, or lacks its library.
+    """
+    script, _, workers = job.partition("/")
+    module = f"parallel.{script}" if workers else script
+    code = f"import {module} as script; script.train(epochs={epochs}, seed={seed})"
+    if workers and script == "conv_torch":
+        code += "; script.torch.distributed.destroy_process_group()"  # as the script's own last line
+    command, environment = launch(job, ["-c", code], threads)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    if "MNIST_DIR" in environment:
+        environment["MNIST_DIR"] = os.path.abspath(environment["MNIST_DIR"])
+    watched, test_accuracy = {"memory": 0, "hung": False}, None
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+", errors="replace") as stderr:
+        if job.endswith("theano"):  # it keeps what it compiled; an empty folder makes every run the first
+            for flags in "THEANO_FLAGS", "PYTENSOR_FLAGS":
+                environment[flags] = ",".join(filter(None, [os.environ.get(flags), f"base_compiledir={folder}"]))
+        begin = perf_counter()
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=stderr,
+                                   text=True, errors="replace")
+        watch = threading.Thread(target=watch_process, args=(process, begin + timeout, watched))
+        watch.start()
+        try:
+            for line in process.stdout:
+                if match := EPOCH.match(line):
+                    since = round(perf_counter() - begin, 3)
+                    seen.append([round(float(match[1]) / 100, 4), float(match[2]), since])
+                elif match := TEST.match(line.rstrip()):
+                    test_accuracy, seconds = round(float(match[1]) / 100, 4), round(perf_counter() - begin, 3)
+            process.wait()
+        finally:
+            end(process)
+            watch.join()
+            process.stdout.close()
+        stderr.seek(0)
+        last_lines = stderr.read().strip().splitlines()[-10:]
+    missing = re.match(r"ModuleNotFoundError: No module named '(\w+)'", last_lines[-1] if last_lines else "")
+    if watched["hung"]:
+        raise RunError(f"stopped after {timeout:g} s", last_lines)
+    if missing:
+        raise RunError(f"{missing[1]} is not installed", last_lines)
+    if process.returncode:
+        raise RunError(f"ended with status {process.returncode}", last_lines)
+    if test_accuracy is None or not seen:
+        raise RunError("ended without a test accuracy", last_lines)
+    memory = {} if workers else {"memory": watched["memory"]}  # of workers, that of their launcher was seen
+    return {"library": version(job), "epochs": seen, "test_accuracy": test_accuracy, "seconds": seconds,
+            **memory}
+
+
+def end(process):
+    """Kill a process and all that it started, if they still run."""
+    try:
+        own = psutil.Process(process.pid)
+        for each in [*own.children(recursive=True), own]:
+            each.kill()
+    except psutil.NoSuchProcess:
+        pass
+
+
+def watch_process(process, deadline, watched):
+    """Keep the largest memory of a process in watched["memory"]; kill it and what it started at the deadline."""
+    try:
+        own = psutil.Process(process.pid)
+        while process.poll() is None:
+            watched["memory"] = max(watched["memory"], own.memory_info().rss)
+            if perf_counter() > deadline:
+                watched["hung"] = True
+                end(process)
+            sleep(0.05)
+    except psutil.NoSuchProcess:  # it ended between two lines of this
+        pass

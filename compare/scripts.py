@@ -1,0 +1,77 @@
+"""Which scripts there are, and what can be said of each without running it. Who asks for scripts reads it here."""
+import ast
+import io
+import os
+import re
+import tokenize
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Library(NamedTuple):
+    """A library: `name`; `packages`, {how pip calls it: its name}, of which one is installed; `threads`, the variables
+    of the environment in which it reads how many threads it may use."""
+    name: str
+    packages: dict
+    threads: list
+
+
+LIBRARIES = {  # by the end of its scripts' names, in the order of the tables
+    "numpy": Library("NumPy", {"numpy": "NumPy"}, ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]),
+    "theano": Library("Theano", {"Theano": "Theano", "pytensor": "PyTensor"}, ["OMP_NUM_THREADS", "NUMBA_NUM_THREADS"]),
+    "tensorflow": Library("TensorFlow", {"tensorflow": "TensorFlow", "tensorflow-cpu": "TensorFlow"},
+                          ["TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"]),
+    "keras": Library("Keras", {"keras": "Keras"}, []),  # its engines read theirs
+    "torch": Library("PyTorch", {"torch": "PyTorch"}, ["OMP_NUM_THREADS"]),
+    "jax": Library("JAX", {"jax": "JAX"}, ["NPROC"])}
+NETWORKS = {"mlp": "MLP", "conv": "ConvNet"}  # by the beginning of the scripts' names
+PARAMETERS = {"mlp": 784 * 100 + 100 + 100 * 10 + 10,
+              "conv": 25 * 8 + 8 + 25 * 8 * 16 + 16 + 1600 * 100 + 100 + 100 * 10 + 10}
+SCRIPTS = [f"{network}_{library}" for network in NETWORKS for library in LIBRARIES
+           if (ROOT / f"{network}_{library}.py").exists()]
+PARALLEL, WORKERS = ["mlp_numpy", "conv_tensorflow", "conv_keras", "conv_torch", "conv_jax"], (1, 2)
+PROCESSES = ["mlp_numpy", "conv_torch"]  # of PARALLEL: a process for each worker; the others' workers share threads
+
+
+@cache
+def installed(library):
+    """Return the name and the version of a library of LIBRARIES, "JAX 0.10.2" say, or None if it is not installed."""
+    for package, name in LIBRARIES[library].packages.items():
+        try:
+            return f"{name} {metadata.version(package)}"
+        except metadata.PackageNotFoundError:
+            continue
+
+
+def version(script):
+    """Return the script's library by name and, if it is installed, version, and Keras's engine.
+
+    `script` may also be a job: "conv_jax/2" is the script in parallel/ with two workers.
+    """
+    library = script.split("/")[0].split("_")[1]
+    engine = "jax" if "/" in script else os.environ.get("KERAS_BACKEND", "tensorflow")
+    return (installed(library) or LIBRARIES[library].name) + (f" on {engine}" if library == "keras" else "")
+
+
+@cache
+def constants(script):
+    """Return the script's EPOCHS, BATCH_SIZE and LEARNING_RATE, read from its source, not to import its library."""
+    source = (ROOT / f"{script.split('/')[0]}.py").read_text("utf-8")
+    return ast.literal_eval(re.search(r"^EPOCHS, BATCH_SIZE, LEARNING_RATE = (.*)$", source, re.MULTILINE)[1])
+
+
+@cache
+def lines_of_code(path):
+    """Return how many lines of a Python file are code: no blank, no comment, no docstring."""
+    source = Path(path).read_text(encoding="utf-8")
+    layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    lines = {line for token in tokenize.generate_tokens(io.StringIO(source).readline) if token.type not in layout
+             for line in range(token.start[0], token.end[0] + 1)}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node) is not None:
+            lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return len(lines)
