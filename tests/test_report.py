@@ -4,17 +4,22 @@ import json
 import os
 import re
 import shutil
+import sys
 import zipfile
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
+import matplotlib.path
 import numpy as np
 import pypdf
 import pytest
 
 import mnist
-from zoo import report
+from zoo.report.__main__ import main
+from zoo.report.curves import TRAINING, VALIDATION
+from zoo.report.graph import HEIGHT, WIDTH, layout
+from zoo.report.reading import read_run
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +55,8 @@ def whole(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MNIST_DIR", str(mnist.SAMPLE))
-        assert report.main([f"{trained}/*", "-o", str(folder / "report")]) == 0
-    ordered = sorted(map(report.read_run, trained.iterdir()), key=lambda run: -run["about"]["test_accuracy"])
+        assert main([f"{trained}/*", "-o", str(folder / "report")]) == 0
+    ordered = sorted(map(read_run, trained.iterdir()), key=lambda run: -run["about"]["test_accuracy"])
     return (folder / "report.html").read_text(encoding="utf-8"), text_of(folder / "report.pdf"), ordered
 
 
@@ -123,7 +128,7 @@ def test_the_curves_run_through_the_points_of_the_history(whole):
         assert [drawing.split(",")[0] for drawing in drawings] == ["Accuracy", "Loss", "Learning rate"]
         drawn = re.findall(r"<svg.*?</svg>", section(page, run), re.S)
         for name, scale, drawing in ("accuracy", 100, drawn[0]), ("loss", 1, drawn[1]):
-            for column, colour in (name, report.BLUE), (f"val_{name}", report.ORANGE):
+            for column, colour in (name, TRAINING), (f"val_{name}", VALIDATION):
                 values = [scale * row[column] for row in run["history"] if column in row]
                 path = re.search(rf'<path d="([^"]*)" clip-path[^>]*stroke: {colour}', drawing)
                 assert bool(path) == bool(values)
@@ -289,8 +294,11 @@ def the_one_of_three_epochs(runs):
     return next(folder for folder in runs.iterdir() if json.loads((folder / "run.json").read_text())["epochs"] == 3)
 
 
-@pytest.mark.parametrize("case", [case if case in ("no run.json", "half a run.json", "cut within a number", "half a model")
-                                  else pytest.param(case, marks=pytest.mark.slow) for case in BROKEN])
+QUICK = "no run.json", "half a run.json", "cut within a number", "half a model"
+
+
+@pytest.mark.parametrize("case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow)
+                                  for case in BROKEN])
 def test_a_broken_run_is_named_and_the_others_are_reported(case, runs, capsys, monkeypatch):
     change, message = BROKEN[case]
     broken = the_one_of_three_epochs(runs)
@@ -298,7 +306,7 @@ def test_a_broken_run_is_named_and_the_others_are_reported(case, runs, capsys, m
         if other != broken and "relu" not in other.name:
             shutil.rmtree(other)
     change(broken)
-    assert report.main(["runs/*"]) == 1
+    assert main(["runs/*"]) == 1
     printed = capsys.readouterr()
     [reason] = printed.err.splitlines()
     assert reason.startswith(f"runs/{broken.name} was skipped: runs/{broken.name}/") and message in reason
@@ -311,7 +319,7 @@ def test_what_is_no_folder_is_named_and_without_any_run_nothing_is_written(tmp_p
     monkeypatch.chdir(tmp_path)
     Path("note.txt").write_text("no run")
     Path("empty").mkdir()
-    assert report.main(["note.txt", "empty", "nowhere/*"]) == 1
+    assert main(["note.txt", "empty", "nowhere/*"]) == 1
     assert capsys.readouterr().err.splitlines() == [
         "note.txt was skipped: note.txt is no folder, so it holds no run.",
         "empty was skipped: empty/run.json is missing. A run is a folder with run.json and history.csv.",
@@ -324,9 +332,9 @@ def test_a_report_that_cannot_be_written_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     plain_run(tmp_path / "run", {}, "epoch,loss", "1,0.5")
     Path("file").write_text("")
-    assert report.main(["run", "-o", "file/report"]) == 1
+    assert main(["run", "-o", "file/report"]) == 1
     assert "The report cannot be written" in capsys.readouterr().err
-    assert report.main(["run", "run/", "-o", "new/mine.html"]) == 0  # the same folder by two names is one run
+    assert main(["run", "run/", "-o", "new/mine.html"]) == 0  # the same folder by two names is one run
     assert capsys.readouterr().out == "1 run in new/mine.html and new/mine.pdf\n"
     assert sorted(path.name for path in Path("new").iterdir()) == ["mine.html", "mine.pdf"]
 
@@ -339,7 +347,7 @@ def test_a_run_without_keras_has_what_it_has(tmp_path, monkeypatch):
               "epoch,accuracy,val_accuracy", "0,0.5,0.4", "1,0.75,", "2,0.875,0.8")
     plain_run(tmp_path / "bare", {}, "epoch,loss,val_loss,lr", "5,nan,inf,0", "6,inf,nan,0")
     plain_run(tmp_path / "stopped", {"network": "early", "finished": False, "epochs": 4}, "epoch,loss")
-    assert report.main(["mine", "bare", "stopped"]) == 0
+    assert main(["mine", "bare", "stopped"]) == 0
     page, text = Path("report.html").read_text(), text_of("report.pdf")
     lines = re.findall(r"<tr>.*?</tr>", re.search(r'<table class="summary">.*?</table>', page, re.S)[0], re.S)[1:]
     assert [cells(line) for line in lines] == [
@@ -351,6 +359,42 @@ def test_a_run_without_keras_has_what_it_has(tmp_path, monkeypatch):
     for shown in page, text:
         assert "it ended after 0 of 4 epochs" in shown and "3 × 5" in shown
         assert not re.search("Confusion|Architecture|architecture|On the test digits", shown)
+
+
+def test_of_an_optimizer_its_name_its_rate_and_what_is_no_default_are_shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    from zoo.training import keras, settings
+    decay = keras.optimizers.schedules.CosineDecay(0.1, 53, warmup_steps=5)
+    built = {"default": keras.optimizers.RMSprop(), "schedule": keras.optimizers.SGD(decay, nesterov=True),
+             "other": keras.optimizers.Adam(0.002, epsilon=1e-4, clipnorm=1)}
+    optimizers = {name: settings(keras.optimizers.serialize(optimizer)) for name, optimizer in built.items()}
+    optimizers |= {"unknown": {"name": "Sofia", "ema_momentum": 0.99, "clipnorm": None}, "text": "RMSprop"}
+    for name, optimizer in optimizers.items():
+        plain_run(tmp_path / name, {"optimizer": optimizer, "platform": {"keras": "3"}}, "epoch,loss", "1,0.5")
+    plain_run(tmp_path / "elsewhere", {"optimizer": optimizers["default"]}, "epoch,loss", "1,0.5")
+    complete = ["optimizer", "RMSprop", "RMSprop learning rate", "0.001", "RMSprop use ema", "no",
+                "RMSprop ema momentum", "0.99", "RMSprop rho", "0.9", "RMSprop momentum", "0", "RMSprop epsilon",
+                "1e-07", "RMSprop centered", "no"]
+    expected = {
+        "default": complete[:4], "text": complete[:2], "elsewhere": complete,
+        "other": ["optimizer", "Adam", "Adam learning rate", "0.002", "Adam clipnorm", "1", "Adam epsilon", "0.0001"],
+        "schedule": ["optimizer", "SGD", "SGD learning rate", "CosineDecay", "CosineDecay initial learning rate", "0.1",
+                     "CosineDecay decay steps", "53", "CosineDecay warmup steps", "5", "SGD nesterov", "yes"],
+        "unknown": ["optimizer", "Sofia", "Sofia ema momentum", "0.99"]}
+    assert shown_of_optimizers(expected) == expected
+    monkeypatch.setitem(sys.modules, "zoo.training", None)  # as where Keras cannot be imported
+    assert shown_of_optimizers(["default"]) == {"default": complete}
+
+
+def shown_of_optimizers(folders):
+    """Return the labels and texts on the optimizer of each run, that the page and the PDF of these runs agree on."""
+    assert main([*folders]) == 0
+    page, text, shown = Path("report.html").read_text(), text_of("report.pdf"), {}
+    for folder in folders:
+        facts = cells(section(page, {"folder": folder}))
+        shown[folder] = facts[:facts.index("training loss, last epoch")]
+        assert " ".join(["Training", *shown[folder], "training loss, last epoch"]) in text
+    return shown
 
 
 def keras_run(folder, model, **about):
@@ -377,7 +421,7 @@ def test_any_keras_model_works_with_the_parts_it_lacks_left_out(tmp_path, monkey
     keras_run(tmp_path / "other scale", image, test_accuracy=0.98, **data)
     keras_run(tmp_path / "unnamed data", image)
     names = ["branching", "other input", "two inputs", "other data", "other scale", "unnamed data"]
-    assert report.main(names) == 0
+    assert main(names) == 0
     page = Path("report.html").read_text()
     parts = {name: unescape(section(page, {"folder": name})) for name in names}
     assert "test digits right" in parts["branching"] and "by the model as it was saved last" in parts["branching"]
@@ -403,7 +447,7 @@ def test_what_runs_are_called_is_text_in_both(tmp_path, monkeypatch):
     name = '<script>alert("1")</script> #pagebreak() $x$ *bold* {{ 7 * 7 }} \\ <run-1> &amp;'
     plain_run(tmp_path / "#strong[a]&<b>", {"network": name, "optimizer": {"name": name, name: [name]}, "loss": name},
               "epoch,loss,<i>", "1,0.5,2")
-    assert report.main(["#strong[a]&<b>"]) == 0
+    assert main(["#strong[a]&<b>"]) == 0
     page, text = Path("report.html").read_text(), text_of("report.pdf")
     assert "<script" not in page and page.count("&lt;script&gt;") >= 5 and unescape(page).count(name) >= 4
     assert len(pypdf.PdfReader("report.pdf").pages) == 2
@@ -416,11 +460,13 @@ def test_the_drawing_leads_around_layers():
     names = "abcdef"
     layers = [{"name": name, "inbound": inbound} for name, inbound in
               zip(names, [[], ["a"], ["b"], ["c"], ["d", "a"], ["e", "b"]])]
-    points, ways = report.places(layers)
-    assert [points[name][1] for name in names] == list(range(6))
-    for way in ways:
-        assert all(abs(b[1] - a[1]) == 1 for a, b in zip(way, way[1:]))  # row by row
-        assert not {point for point in way[1:-1]} & set(points.values())
-    chain = [{"name": i, "inbound": [i - 1] if i else []} for i in range(12)]
-    points, ways = report.places(chain)
-    assert {x for x, _ in points.values()} == {0} and len(ways) == 11
+    (width, height), boxes, arrows = layout(layers)
+    rows = [y for _, y in boxes]
+    assert np.diff(rows).max() < -HEIGHT and len(arrows) == 7
+    for arrow in arrows:
+        [curve] = matplotlib.path.Path(arrow, [1] + [4] * (len(arrow) - 1)).to_polygons(closed_only=False)
+        assert (curve >= 0).all() and (curve <= (width, height)).all()
+        assert not any((abs(curve - box) < (WIDTH / 2 - 1, HEIGHT / 2 - 1)).all(axis=1).any() for box in boxes)
+    chain = [{"name": f"%{i}", "inbound": [f"%{i - 1}"] if i else []} for i in range(12)]
+    _, boxes, arrows = layout(chain)
+    assert len({x for x, _ in boxes}) == 1 and len(arrows) == 11

@@ -13,7 +13,8 @@ from test_scripts import GREETINGS
 
 import mnist
 from compare.scripts import ROOT
-from zoo import report
+from zoo.report.__main__ import main
+from zoo.report.reading import read_run
 
 PARAMETERS = {"mlp2layers": 669_706, "mlp5layers": 1_457_674, "convnet2layers": 1_199_882, "mlp3": 109_386,
               "lenet": 431_080}
@@ -103,13 +104,13 @@ mlp3.train(5)
             process.send_signal(signal.SIGKILL)
     process.communicate()
     [folder] = (tmp_path / "runs").iterdir()
-    run = report.read_run(folder)
+    run = read_run(folder)
     assert not run["about"]["finished"] and run["about"]["epochs_ended"] == 2 and len(run["history"]) == 2
     for row, line in zip(run["history"], lines):
         assert f"training accuracy {row['accuracy']:.2%}" in line
 
     monkeypatch.setenv("MNIST_DIR", str(mnist.SAMPLE))
-    assert report.main([str(folder), "-o", str(tmp_path / "report")]) == 0
+    assert main([str(folder), "-o", str(tmp_path / "report")]) == 0
     page = (tmp_path / "report.html").read_text()
     assert "ended after 2 of 5 epochs" in page and "by the model as it was saved last" in page
     assert f"<td>2 of 5</td><td>100</td><td>–</td><td>{run['history'][-1]['accuracy']:.2%}"[:-1] in page
@@ -135,7 +136,7 @@ mlp3.train(2)
 """, tmp_path)
     errors = process.communicate()[1]
     assert process.returncode == 0, errors
-    seen = [report.read_run(folder) for folder in sorted((tmp_path / "seen").iterdir())]
+    seen = [read_run(folder) for folder in sorted((tmp_path / "seen").iterdir())]
     assert len(seen) > 15 and [len(run["history"]) for run in seen] == sorted(len(run["history"]) for run in seen)
     assert {(len(run["history"]), run["about"]["epochs_ended"]) for run in seen} == {(0, 0), (1, 0), (1, 1), (2, 1),
                                                                                       (2, 2)}
