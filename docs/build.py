@@ -1,4 +1,4 @@
-"""Build docs/index.html: the twelve scripts side by side, the results, and a network to draw on, in one file.
+"""Build docs/index.html: the twelve scripts side by side, the results, a network to train and to draw on, in one file.
 
     python docs/build.py          from the scripts, compare/results/comparison.json and docs/network.npz
     python docs/build.py --train  train mlp_numpy.py first and keep its weights in docs/network.npz
@@ -23,6 +23,8 @@ from pygments.lexers import get_lexer_for_filename
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))
+from tour import dictionary, tour  # noqa: E402
+
 import mlp_numpy  # noqa: E402
 import mnist  # noqa: E402
 from common.whole import write  # noqa: E402
@@ -101,6 +103,16 @@ def train():
     os.replace(temporary, NETWORK)
 
 
+def joined(*names):
+    """Return the text of files of this folder, one after the other."""
+    return "\n\n".join((DOCS / name).read_text(encoding="utf-8") for name in names)
+
+
+def packed(name):
+    """Return a file of the sample as it is, in base64."""
+    return base64.b64encode((mnist.SAMPLE / name).read_bytes()).decode()
+
+
 def page():
     """Return the page as text, from the files as they are now."""
     saved = json.loads(RESULTS.read_text(encoding="utf-8"))
@@ -111,10 +123,24 @@ def page():
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(DOCS), undefined=jinja2.StrictUndefined,
                                      trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     return environment.get_template("template.html").render(
-        scripts=scripts(), head=HEAD, rows=rows(saved), conditions=conditions(saved),
+        scripts=scripts(), rooms=["Start", *ROOMS], head=HEAD, rows=rows(saved), conditions=conditions(saved),
         drawing=drawing, points=points, accuracy=accuracy, **encoded,
-        style=(DOCS / "page.css").read_text("utf-8"), code=(DOCS / "page.js").read_text("utf-8"),
-        network=(DOCS / "mlp_browser.js").read_text("utf-8"))
+        tour=tour(sources()),
+        images=packed("train-images-idx3-ubyte.gz"), labels=packed("train-labels-idx1-ubyte.gz"),
+        style=joined("page.css", "tour.css", "learn.css", "draw.css"),
+        code=joined("page.js", "tour.js", "draw.js", "learn.js"), network=joined("mnist_browser.js", "mlp_browser.js"))
+
+
+def sources():
+    """Return {name of a script: its text}."""
+    return {script: (ROOT / f"{script}.py").read_text(encoding="utf-8") for script in SCRIPTS}
+
+
+def course():
+    """Return docs/course.md with the dictionary as the scripts have it now."""
+    before, rest = (DOCS / "course.md").read_text(encoding="utf-8").split("<!-- dictionary -->\n")
+    table = dictionary(sources(), {name: library.name for name, library in LIBRARIES.items()})
+    return f"{before}<!-- dictionary -->\n{table}\n<!-- end -->{rest.split('<!-- end -->', 1)[1]}"
 
 
 def photograph():
@@ -136,5 +162,6 @@ if __name__ == "__main__":
     if arguments.train:
         train()
     write(DOCS / "index.html", page())
+    write(DOCS / "course.md", course())
     if arguments.photo:
         photograph()

@@ -9,7 +9,8 @@ const make = (tag, properties = {}, ...children) => {
 };
 
 
-// The scripts, side by side. The address holds the state: #mlp_numpy,mlp_torch or #mlp_numpy,mlp_torch,changes
+// The scripts, side by side. The address holds the state: #mlp_numpy,mlp_torch and, after more commas, "changes", an
+// idea of the tour or the one room to be shown, and "lecture"
 const scripts = Object.fromEntries(all("template").map(template => [template.id, {
   name: template.id, file: template.dataset.file, library: template.dataset.library, network: template.dataset.network,
   rooms: [...template.content.querySelectorAll("section")].map(section => ({
@@ -17,26 +18,39 @@ const scripts = Object.fromEntries(all("template").map(template => [template.id,
     lines: [...section.querySelectorAll("code")],
   })),
 }]));
+// A line too long for its column may break behind a dot or an opening bracket, but not within a name.
+Object.values(scripts).flatMap(script => script.rooms).flatMap(room => room.lines).forEach(line => {
+  const texts = document.createNodeIterator(line, NodeFilter.SHOW_TEXT);
+  for (const text of Array.from({ length: line.textContent.length }, () => texts.nextNode()).filter(node => node)) {
+    text.replaceWith(...text.data.split(/(?<=[.([{])/).flatMap((part, i) => i ? [make("wbr"), part] : [part]));
+  }
+});
 const grid = byId("columns");
-let chosen = ["mlp_numpy", "mlp_torch"], changes = false, active = 0;
+let chosen = ["mlp_numpy", "mlp_torch"], changes = false, idea = null, onlyRoom = "", lecture = false, active = 0;
 
 function readAddress() {
   const words = location.hash.slice(1).split(",");
   const names = words.filter(word => word in scripts).slice(0, 3);
   if (names.length >= 2) {
-    [chosen, changes] = [names, words.includes("changes")];
+    idea = TOUR.find(each => words.includes(each.key) && names.some(name => each.lines[name]?.length)) ?? null;
+    const room = [...byId("room").options].find(each => words.includes(each.value.toLowerCase()));
+    onlyRoom = idea ? "" : room?.value ?? "";
+    [chosen, changes, lecture] = [names, !idea && words.includes("changes"), words.includes("lecture")];
     active = Math.min(active, names.length - 1);
   }
   show();
 }
 
-function choose(names, withChanges = changes) {
-  location.hash = [...names, ...(withChanges ? ["changes"] : [])].join(",");  // which shows them, by readAddress
+function choose(names, change = {}) {
+  const state = { changes, idea, onlyRoom, lecture, ...change };
+  const words = [state.changes && "changes", state.idea?.key, state.onlyRoom.toLowerCase(), state.lecture && "lecture"];
+  location.hash = [...names, ...words.filter(word => word)].join(",");  // which shows them, by readAddress
 }
 
 // Rows of lines [left, right, first], equal ones side by side, null where one side has none, by the longest common
-// subsequence; `first` is the row in which the stretch of changed lines begins.
-function align(left, right) {
+// subsequence; `first` is the row in which the stretch of changed lines begins. Changed lines stand side by side where
+// `likeness`, given a line of each, is largest, in order; where it is not above zero, apart.
+function align(left, right, likeness) {
   const length = Array.from({ length: left.length + 1 }, () => new Array(right.length + 1).fill(0));
   for (let i = left.length - 1; i >= 0; i--) {
     for (let j = right.length - 1; j >= 0; j--) {
@@ -52,10 +66,49 @@ function align(left, right) {
       else come.push(j++);
     }
     const first = pairs.length;
-    for (let k = 0; k < Math.max(gone.length, come.length); k++) pairs.push([gone[k] ?? null, come[k] ?? null, first]);
+    pairs.push(...pairUp(gone, come, likeness).map(pair => [...pair, first]));
     for (; i < left.length && j < right.length && left[i] === right[j]; i++, j++) pairs.push([i, j, pairs.length]);
   }
   return pairs;
+}
+
+// Pairs [left, right] of two lists, in order, null where one has none, that together are likest.
+function pairUp(left, right, likeness) {
+  const best = Array.from({ length: left.length + 1 }, () => new Array(right.length + 1).fill(0));
+  const both = (i, j) => best[i + 1][j + 1] + likeness(left[i], right[j]);
+  for (let i = left.length - 1; i >= 0; i--) {
+    for (let j = right.length - 1; j >= 0; j--) best[i][j] = Math.max(best[i + 1][j], best[i][j + 1], both(i, j));
+  }
+  const pairs = [];
+  let i = 0, j = 0;
+  while (i < left.length || j < right.length) {
+    if (i < left.length && j < right.length && likeness(left[i], right[j]) > 0 && best[i][j] === both(i, j)) {
+      pairs.push([left[i++], right[j++]]);
+    } else if (j === right.length || (i < left.length && best[i][j] === best[i + 1][j])) pairs.push([left[i++], null]);
+    else pairs.push([null, right[j++]]);
+  }
+  return pairs;
+}
+
+const wordsOf = text => text.match(/\w+|[^\w\s]/g) ?? [];
+
+// How alike two lines are: the share of words in common, and more if they stand for the same idea of the tour.
+function alike(one, other, ideasOfOne, ideasOfOther) {
+  const [left, right] = [wordsOf(one), wordsOf(other)];
+  const common = left.filter(word => right.includes(word)).length / Math.max(left.length, right.length, 1);
+  const shared = ideasOfOne.some(each => ideasOfOther.includes(each)) ? 0.4 : 0;
+  return Math.max(common + shared - 0.5, 0);
+}
+
+// Marks in a line the words that its counterpart has not, in their order.
+function markWords(line, other) {
+  const own = wordsOf(line.textContent), theirs = wordsOf(other);
+  const kept = new Set(align(own, theirs, () => 0).filter(([i, j]) => i !== null && j !== null).map(([i]) => i));
+  let count = 0;
+  const texts = document.createNodeIterator(line, NodeFilter.SHOW_TEXT), nodes = [];
+  for (let text; (text = texts.nextNode());) nodes.push(text);
+  nodes.forEach(text => text.replaceWith(...text.data.split(/(\w+|[^\w\s])/).map((part, i) =>
+    i % 2 && !kept.has(count++) ? make("mark", { textContent: part }) : part)));
 }
 
 function show() {
@@ -72,35 +125,50 @@ function show() {
   });
   grid.style.setProperty("--columns", columns.length);
   grid.classList.toggle("changes", changes);
+  grid.classList.toggle("tour", idea !== null);
+  const stacks = idea ? showNotes(columns) : null;  // in the tour each column flows by itself
   let row = 2;
   columns[0].rooms.forEach((room, r) => {
     const sides = columns.map(column => column.rooms[r]);
     const same = sides.every(side => side.text === room.text);
-    const pairs = changes ? align(...sides.map(side => side.lines.map(line => line.textContent))) : null;
+    const texts = sides.map(side => side.lines.map(line => line.textContent));
+    const ideasAt = (c, i) => TOUR.filter(each => each.lines[columns[c].name]?.includes(sides[c].first + i));
+    const likeness = (i, j) => alike(texts[0][i], texts[1][j], ideasAt(0, i), ideasAt(1, j));
+    const pairs = changes ? align(...texts, likeness) : null;
     sides.forEach((side, c) => {
       const element = make("section", { className: "room", tabIndex: 0 }, make("h3", { textContent: side.title }));
       element.setAttribute("aria-label", `${side.title}, ${columns[c].file}`);
       element.dataset.room = side.title;
       element.classList.toggle("same", same);
+      const marked = idea?.lines[columns[c].name]?.some(line => line >= side.first
+        && line < side.first + side.lines.length);
+      element.hidden = onlyRoom ? side.title !== onlyRoom : lecture && idea !== null && !marked;
       element.classList.toggle("second", c === 1);
-      element.append(make("pre", {}, ...(pairs ?? side.lines.map((_, i) => [i, i, i])).map(pair => {
+      const lines = (pairs ?? side.lines.map((_, i) => [i, i, i])).map(pair => {
         if (pair[c] === null) return make("code", { textContent: "" });
         const line = side.lines[pair[c]].cloneNode(true);
         line.dataset.line = side.first + pair[c];
-        line.style.setProperty("--indent", line.textContent.search(/\S|$/));  // a wrapped line goes on further right
+        mark(line, columns[c].name, side.first + pair[c]);
+        line.style.setProperty("--indent", line.textContent.search(/\S|$/));  // a wrapped line goes on further right,
+        const parts = line.textContent.split(/\s|(?<=[.([{])/);                // if its longest part has room there
+        line.style.setProperty("--longest", Math.max(...parts.map(part => part.length)));
         if (pairs) {
           const equal = pair[0] !== null && pair[1] !== null
             && sides[0].lines[pair[0]].textContent === sides[1].lines[pair[1]].textContent;
           line.className = equal ? "equal" : c === 0 ? "removed" : "added";
+          if (!equal && pair[1 - c] !== null) markWords(line, texts[1 - c][pair[1 - c]]);
         }
         return line;
-      })));
+      });
+      if (pairs) element.append(make("pre", {}, ...lines));
+      else element.append(...folded(lines, side.title, columns[c]));
       // On a phone, what changes is one column: of every changed stretch the left lines, then the right ones
       if (pairs) {
         element.querySelector("h3").style.order = 2 * row;
         element.querySelectorAll("code").forEach((line, i) => { line.style.order = 2 * (row + 1 + pairs[i][2]) + c; });
       }
-      place(element, c, row, pairs ? pairs.length + 1 : 1);
+      if (idea) stacks[c].append(element);
+      else place(element, c, row, pairs ? pairs.length + 1 : 1);
     });
     row += pairs ? pairs.length + 1 : 1;
   });
@@ -113,7 +181,32 @@ function show() {
   });
   byId("tabs").hidden = changes;
   press(byId("changes"), changes);
+  showTour();
   if (focused) byId(focused)?.focus();
+}
+
+// The lines of a room, of which those stay folded that are seldom asked for: a script's metadata and imports, and in
+// the tour what is more than two lines away from the idea.
+function folded(lines, title, script) {
+  const constants = lines.findIndex(line => line.textContent.startsWith("EPOCHS"));
+  const near = idea ? lines.map((_, i) => lines.slice(Math.max(i - 2, 0), i + 3).some(line => line.matches(".idea")))
+    : lines.map((_, i) => title !== "Start" || i >= constants);
+  const parts = [];
+  for (let i = 0; i < lines.length;) {
+    let end = i;
+    while (end < lines.length && near[end] === near[i]) end++;
+    const stretch = make("pre", {}, ...lines.slice(i, end));
+    if (near[i] || end - i < 3) parts.push(stretch);
+    else {
+      const words = idea ? `${end - i} lines` : "metadata and imports";
+      const details = make("details", {}, make("summary", { textContent: words }), stretch);
+      details.querySelector("summary").setAttribute("aria-label", `${words} of ${title}, ${script.file}`);
+      details.addEventListener("toggle", level);
+      parts.push(details);
+    }
+    i = end;
+  }
+  return parts;
 }
 
 function place(element, column, row, span) {
@@ -187,183 +280,15 @@ all("button[data-network]").forEach(button => button.addEventListener("click", (
 all("[data-columns]").forEach(button => button.addEventListener("click", () => {
   const spare = Object.keys(scripts).find(name => !chosen.includes(name)
     && scripts[name].network === scripts[chosen[0]].network);
-  choose([...chosen, spare].slice(0, Number(button.dataset.columns)), false);
+  choose([...chosen, spare].slice(0, Number(button.dataset.columns)), { changes: false });
 }));
-byId("changes").addEventListener("click", () => choose(chosen, !changes));
+byId("changes").addEventListener("click", () => choose(chosen, { changes: !changes, idea: null }));
 addEventListener("hashchange", readAddress);
 all("nav a").forEach(link => link.addEventListener("click", event => {  // without touching the choice in the address
   event.preventDefault();
   document.querySelector(link.hash).scrollIntoView();
 }));
 byId("beside").addEventListener("click", () => byId("code").scrollIntoView());
-readAddress();
-
-
-// Draw a digit
-function fromBase64(text) {
-  return Uint8Array.from(atob(text), character => character.charCodeAt(0));
-}
-
-function fromFloat16(bits) {
-  const exponent = bits >> 10 & 31, fraction = (bits & 1023) / 1024;
-  return (bits >> 15 ? -1 : 1) * (exponent ? 2 ** (exponent - 15) * (1 + fraction) : 2 ** -14 * fraction);
-}
-
-const weights = splitWeights(Float32Array.from(new Uint16Array(fromBase64(WEIGHTS).buffer), fromFloat16));
-const pad = byId("pad"), ink = pad.getContext("2d", { willReadFrequently: true });
-let unit = null;
-
-// 784 values in [0, 1] of what is drawn: its box scaled into 20 x 20, its centre of mass in the middle of 28 x 28.
-function normalized(canvas) {
-  const { width, height } = canvas;
-  const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
-  let [left, right, top, bottom] = [width, -1, height, -1];
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      if (pixels[4 * (y * width + x)] > 0) {
-        [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x), Math.min(top, y), Math.max(bottom, y)];
-      }
-    }
-  }
-  const values = new Float32Array(784);
-  if (right < 0) return values;
-  const scale = 20 / Math.max(right - left + 1, bottom - top + 1);
-  // The share of every drawn pixel that falls on each of the small ones: an average over areas
-  const small = new Float64Array(400);
-  let [mass, massX, massY] = [0, 0, 0];
-  for (let y = top; y <= bottom; y++) {
-    for (let x = left; x <= right; x++) {
-      const value = pixels[4 * (y * width + x)] / 255;
-      if (value === 0) continue;
-      for (const [row, high] of shares((y - top) * scale, scale)) {
-        for (const [column, wide] of shares((x - left) * scale, scale)) {
-          small[row * 20 + column] += value * high * wide;
-          [mass, massX, massY] = [mass + value * high * wide, massX + value * high * wide * (column + 0.5),
-            massY + value * high * wide * (row + 0.5)];
-        }
-      }
-    }
-  }
-  const toX = Math.round(14 - massX / mass), toY = Math.round(14 - massY / mass);
-  small.forEach((value, i) => {
-    const x = i % 20 + toX, y = Math.floor(i / 20) + toY;
-    if (x >= 0 && x < 28 && y >= 0 && y < 28) values[y * 28 + x] = Math.min(1, value);
-  });
-  return values;
-}
-
-// How much of the stretch from `start`, `length` long, lies on each cell of length 1: [[cell, share], ...]
-function shares(start, length) {
-  const found = [];
-  for (let cell = Math.floor(start); cell < Math.min(20, start + length); cell++) {
-    const share = Math.min(cell + 1, start + length) - Math.max(cell, start);
-    if (share > 1e-9) found.push([cell, share]);
-  }
-  return found;
-}
-
-function predict(x) {
-  const [logits, hidden] = forward(x, weights);
-  return [hidden, softmax(logits)];
-}
-
-function showPrediction(x) {
-  const empty = x.every(value => value === 0);
-  paint(byId("seen"), x, value => [255 * value, 255 * value, 255 * value]);
-  const [hidden, probabilities] = predict(x);
-  const largest = Math.max(...hidden, 1e-9), best = probabilities.indexOf(Math.max(...probabilities));
-  all("#hidden button").forEach((button, i) => {
-    const light = empty ? 0 : Math.round(100 * hidden[i] / largest);
-    button.style.background = `color-mix(in oklab, var(--positive) ${light}%, var(--panel))`;
-    button.setAttribute("aria-label", `Unit ${i + 1}, activation ${empty ? 0 : hidden[i].toFixed(2)}`);
-  });
-  all("#bars tr").forEach((row, digit) => {
-    row.classList.toggle("best", !empty && digit === best);
-    row.querySelector(".bar").style.width = empty ? "0" : `${100 * probabilities[digit]}%`;
-    row.querySelector(".probability").textContent = empty ? "–" : `${(100 * probabilities[digit]).toFixed(1)} %`;
-  });
-  byId("answer").textContent = empty ? "" : `A ${best}, it says, with ${(100 * probabilities[best]).toFixed(1)} %.`;
-}
-
-function paint(canvas, values, colour) {
-  const context = canvas.getContext("2d"), image = context.createImageData(28, 28);
-  values.forEach((value, i) => image.data.set([...colour(value), 255], 4 * i));
-  context.putImageData(image, 0, 0);
-}
-
-function showUnit(i) {
-  unit = i;
-  const incoming = Array.from({ length: 784 }, (_, pixel) => weights[0][pixel * 100 + i]);
-  const largest = Math.max(...incoming.map(Math.abs));
-  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  const [zero, positive, negative] = dark ? [[22, 24, 28], [255, 154, 98], [125, 176, 255]]
-    : [[255, 255, 255], [194, 65, 12], [11, 87, 194]];
-  paint(byId("unit"), incoming, value => zero.map((channel, c) =>
-    channel + ((value > 0 ? positive : negative)[c] - channel) * Math.abs(value) / largest));
-  all("#hidden button").forEach((button, j) => press(button, i === j));
-  byId("unit-title").textContent = `Weights of unit ${i + 1}`;
-}
-
-function clear() {
-  ink.fillStyle = "#000";
-  ink.fillRect(0, 0, pad.width, pad.height);
-  showPrediction(new Float32Array(784));
-}
-
-let last = null;
-const position = event => {
-  const box = pad.getBoundingClientRect();
-  return [(event.clientX - box.left) * pad.width / box.width, (event.clientY - box.top) * pad.height / box.height];
-};
-function stroke(event) {
-  const [x, y] = position(event);
-  Object.assign(ink, { strokeStyle: "#fff", lineWidth: 22, lineCap: "round", lineJoin: "round" });
-  ink.beginPath();
-  ink.moveTo(...(last ?? [x, y]));
-  ink.lineTo(x, y);
-  ink.stroke();
-  last = [x, y];
-}
-pad.addEventListener("pointerdown", event => {
-  pad.setPointerCapture(event.pointerId);
-  last = null;
-  stroke(event);
-});
-pad.addEventListener("pointermove", event => {
-  if (last) (event.getCoalescedEvents?.() ?? [event]).forEach(stroke);
-});
-for (const kind of ["pointerup", "pointercancel"]) {
-  pad.addEventListener(kind, () => {
-    if (last) showPrediction(normalized(pad));
-    last = null;
-  });
-}
-byId("clear").addEventListener("click", clear);
-
-const digits = fromBase64(DIGITS);
-for (let digit = 0; digit < 10; digit++) {
-  const x = Float32Array.from(digits.subarray(784 * digit, 784 * (digit + 1)), value => value / 255);
-  const canvas = make("canvas", { width: 28, height: 28 });
-  paint(canvas, x, value => [255 * value, 255 * value, 255 * value]);
-  const button = make("button", { type: "button" }, canvas);
-  button.setAttribute("aria-label", `A ${digit} of the test set`);
-  button.addEventListener("click", () => {
-    clear();
-    ink.imageSmoothingEnabled = false;
-    ink.drawImage(canvas, 0, 0, pad.width, pad.height);
-    showPrediction(x);
-  });
-  byId("samples").append(button);
-}
-for (let i = 0; i < 100; i++) {
-  const button = make("button", { type: "button" });
-  button.addEventListener("click", () => showUnit(i));
-  byId("hidden").append(button);
-}
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => showUnit(unit));
-clear();
-showUnit(0);
-
 
 // The values of the curves. POINTS holds [x, y, text] of each, x and y in the picture's own units.
 const picture = document.querySelector(".curves svg");

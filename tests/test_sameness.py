@@ -1,4 +1,5 @@
 """The twelve are the same network: from the same weights, on the same digits, they go the same way as the reference."""
+import importlib
 import os
 import sys
 from functools import cache
@@ -6,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from compare import reference, same
+from compare import adapters, reference, same
 from compare.scripts import PARAMETERS, SCRIPTS
 
 THEANO = os.environ.get("THEANO_PYTHON")
@@ -46,6 +47,20 @@ def test_goes_the_way_of_the_reference(label):
     found = alone(script, **environment)
     assert len(found["loss"]) == 1
     hold_to_reference(script, [found], label)
+
+
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+def test_at_the_kink_of_relu_numpys_gradient_is_zero(network):
+    """With biases of zero, as training begins, what sees the black background alone is exactly at the kink."""
+    weights = [w if w.ndim > 1 else np.zeros_like(w) for w in reference.PARAMETERS[network]]
+    (x, y), script = same.digits(), f"{network}_numpy"
+    x, y = x[:8], y[:8]
+    layers, _ = reference.forward([w.astype(np.float64) for w in weights], x.astype(np.float64))
+    assert min(abs(layer[layer != 0]).min() for layer in layers) > 1e-7  # where it is not at the kink, float32 knows
+    gradients = importlib.import_module(script).gradients
+    found = gradients(x if network == "mlp" else x.reshape(-1, 28, 28, 1), y, adapters.in_layout(script, weights))
+    right = adapters.in_layout(script, reference.loss_and_gradients(weights, x, y)[1])
+    assert max(map(same.difference, found, right)) <= same.GRADIENT_LIMIT
 
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])
