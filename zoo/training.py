@@ -62,7 +62,7 @@ class Record(keras.callbacks.Callback):
         self.about |= {"epochs_ended": epoch + 1, "training_time": rounded(perf_counter() - self.begin)}
         self.save()
         valid = f"  validation accuracy {row['val_accuracy']:.2%}" if "val_accuracy" in row else ""
-        print(f"epoch {epoch + 1:2}  training accuracy {row['accuracy']:.2%}{valid}  {seconds:.2f} s"
+        print(f"epoch {epoch + 1:2}  training accuracy {row['accuracy']:.2%}{valid}  {row['seconds']:.2f} s"
               f"  {row['images_per_second']:,.0f} images per s", flush=True)
 
 
