@@ -94,7 +94,7 @@ def main(argv=None):
         root = Path(os.path.relpath(ROOT, docs)).as_posix() + "/"
         from compare.figure import draw  # only now, because Matplotlib takes a second
         write(docs / "comparison.md", f"# The twelve, compared\n\n{markdown(saved, root)}\n\n"
-              "![Validation accuracy against time](comparison.svg)\n\n"
+              "![Validation error against time](comparison.svg)\n\n"
               f"Made by `python -m compare`. Its [README]({root}compare/README.md) says what the columns mean.\n")
         draw(saved, docs / "comparison.svg")
         written += [docs / "comparison.md", docs / "comparison.svg"]

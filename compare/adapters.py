@@ -59,7 +59,7 @@ def logits(library, module, x, network):
     if library == "torch":
         return network.eval()(module.torch.from_numpy(x).to(module.DEVICE)).detach().cpu()
     if library == "keras":
-        return network(x)
+        return module.keras.ops.convert_to_numpy(network(x))
     return module.forward(x, network)[0] if library == "numpy" else module.forward(x, network)
 
 

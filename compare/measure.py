@@ -10,7 +10,7 @@ from common import machine
 from common.whole import write
 from compare.live import live_table
 from compare.run import RunError, train
-from compare.scripts import ROOT, constants
+from compare.scripts import PARALLEL, ROOT, SCRIPTS, constants
 from compare.table import conditions, epoch_seconds
 
 RESULTS, PARALLEL_RESULTS = [ROOT / "compare" / "results" / f"{name}.json" for name in ("comparison", "parallel")]
@@ -65,6 +65,10 @@ def settled(arguments, path, console):
         sys.exit(f"{path} cannot be continued: " + (
             "it was measured on another machine or with other settings: " + conditions(saved) if saved else
             "it holds no comparison.") + " Without --resume a new comparison begins, and this file is kept beside it.")
+    named = {script.split("/")[0] for script in arguments.scripts}
+    if arguments.readme and named != set(PARALLEL if arguments.parallel else SCRIPTS):
+        sys.exit(f"{path} was measured on another machine or with other settings, so a new comparison would begin, and "
+                 "--readme leave the README's table with the scripts that were named. Name none, to measure all.")
     old = path.with_suffix(".old.json")
     os.replace(path, old)
     console.print(f"A new comparison begins; the earlier one, from another machine or with other settings, is now "

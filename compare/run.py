@@ -26,6 +26,11 @@ class RunError(Exception):
         self.stderr = stderr
 
 
+def python_path():
+    """Return PYTHONPATH as it is, with the root before it, so that a process in any folder finds the scripts."""
+    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+
 def launch(job, arguments, threads):
     """Return the command that runs Python with `arguments` for a job, and what its environment needs.
 
@@ -74,7 +79,7 @@ def train(job, seed, epochs, threads, timeout, seen):
     if workers and script == "conv_torch":
         code += "; script.torch.distributed.destroy_process_group()"  # as the script's own last line
     command, environment = launch(job, ["-c", code], threads)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    environment = {**os.environ, "PYTHONPATH": python_path(), **environment}
     if "MNIST_DIR" in environment:
         environment["MNIST_DIR"] = os.path.abspath(environment["MNIST_DIR"])
     watched, test_accuracy = {"memory": 0, "hung": False}, None

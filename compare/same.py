@@ -22,8 +22,8 @@ import numpy as np
 
 import mnist
 from compare import adapters, reference
-from compare.run import THREADS
-from compare.scripts import NETWORKS, ROOT, SCRIPTS, constants, installed
+from compare.run import THREADS, python_path
+from compare.scripts import NETWORKS, SCRIPTS, constants, installed
 
 STEPS = 100
 GRADIENT_LIMIT, END_LIMITS = 1e-5, {"mlp": 1e-5, "conv": 5e-5}  # float32 is good for six to seven digits
@@ -75,7 +75,7 @@ def alone(script, python=sys.executable, **environment):
     Raises:
         subprocess.CalledProcessError: it failed; its `stderr` says why.
     """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MNIST_DIR": str(mnist.SAMPLE), **environment}
+    environment = {**os.environ, "PYTHONPATH": python_path(), "MNIST_DIR": str(mnist.SAMPLE), **environment}
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([python, *prepare(script, Path(folder))], env=environment, capture_output=True, text=True,
                        check=True)

@@ -28,7 +28,7 @@ from tour import dictionary, tour  # noqa: E402
 import mlp_numpy  # noqa: E402
 import mnist  # noqa: E402
 from common.whole import write  # noqa: E402
-from compare.figure import curve, figure  # noqa: E402
+from compare.figure import curve, error, figure  # noqa: E402
 from compare.measure import RESULTS  # noqa: E402
 from compare.scripts import LIBRARIES, NETWORKS, SCRIPTS  # noqa: E402
 from compare.table import HEAD, conditions, rows  # noqa: E402
@@ -56,17 +56,19 @@ def coloured(text, path):
 
 def scripts():
     """Return what the page knows of each script: its name, library, network, and rooms as lists of lines of HTML."""
-    files = [(s, LIBRARIES[s.split("_")[1]].name, ROOT / f"{s}.py") for s in SCRIPTS]
+    files = [(s, " / ".join(dict.fromkeys(LIBRARIES[s.split("_")[1]].packages.values())), ROOT / f"{s}.py")
+             for s in SCRIPTS]
     files.insert(sum(s.startswith("mlp") for s in SCRIPTS), ("mlp_browser", "in your browser", DOCS / "mlp_browser.js"))
+    files.append(("mnist", "mnist.py", ROOT / "mnist.py"))  # which all of them call; it has one room
     found = []
     for name, library, path in files:
         source, line = path.read_text(encoding="utf-8"), 1
         parts = []
-        for title, text in rooms(source).items():
+        for title, text in ({"File": source} if name == "mnist" else rooms(source)).items():
             parts.append({"title": title, "first": line, "lines": coloured(text, path)})
             line += text.count("\n")
         found.append({"name": name, "library": library, "file": path.name, "rooms": parts,
-                      "network": NETWORKS[name.split("_")[0]]})
+                      "network": NETWORKS.get(name.split("_")[0], "Data")})
     return found
 
 
@@ -78,10 +80,9 @@ def curves(saved):
     for script in SCRIPTS:
         axis = drawn.axes[script.startswith("conv")]
         for epoch, (seconds, accuracy) in enumerate(zip(*curve(saved, script)), 1):
-            if axis.get_ylim()[0] <= accuracy:
-                x, y = axis.transData.transform((seconds, accuracy)) * 72 / drawn.dpi  # an SVG's unit is a 72nd inch
-                points.append([round(x, 1), round(72 * drawn.get_figheight() - y, 1),
-                               f"{script}, epoch {epoch}: {accuracy:.2f} % after {seconds:.1f} s"])
+            x, y = axis.transData.transform((seconds, error(accuracy))) * 72 / drawn.dpi  # an SVG's unit is a 72nd inch
+            points.append([round(x, 1), round(72 * drawn.get_figheight() - y, 1),
+                           f"{script}, epoch {epoch}: {accuracy:.2f} % right after {seconds:.1f} s"])
     return drawing[drawing.index("<svg"):], points
 
 

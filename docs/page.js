@@ -35,7 +35,8 @@ function readAddress() {
     idea = TOUR.find(each => words.includes(each.key) && names.some(name => each.lines[name]?.length)) ?? null;
     const room = [...byId("room").options].find(each => words.includes(each.value.toLowerCase()));
     onlyRoom = idea ? "" : room?.value ?? "";
-    [chosen, changes, lecture] = [names, !idea && words.includes("changes"), words.includes("lecture")];
+    const comparable = names.slice(0, 2).every(name => scripts[name].network !== "Data");
+    [chosen, changes, lecture] = [names, !idea && comparable && words.includes("changes"), words.includes("lecture")];
     active = Math.min(active, names.length - 1);
   }
   show();
@@ -126,23 +127,27 @@ function show() {
   grid.style.setProperty("--columns", columns.length);
   grid.classList.toggle("changes", changes);
   grid.classList.toggle("tour", idea !== null);
-  const stacks = idea ? showNotes(columns) : null;  // in the tour each column flows by itself
+  const free = idea || columns.some(column => column.network === "Data");  // each column flows by itself
+  const stacks = free ? stackColumns(columns) : null;
   let row = 2;
-  columns[0].rooms.forEach((room, r) => {
-    const sides = columns.map(column => column.rooms[r]);
-    const same = sides.every(side => side.text === room.text);
-    const texts = sides.map(side => side.lines.map(line => line.textContent));
+  const count = Math.max(...columns.map(column => column.rooms.length));
+  for (let r = 0; r < count; r++) {
+    const sides = columns.map(column => column.rooms[r]);  // mnist.py has one room, beside all of a script
+    const same = sides.every(side => side && side.text === sides[0].text);
+    const texts = sides.map(side => side?.lines.map(line => line.textContent));
     const ideasAt = (c, i) => TOUR.filter(each => each.lines[columns[c].name]?.includes(sides[c].first + i));
     const likeness = (i, j) => alike(texts[0][i], texts[1][j], ideasAt(0, i), ideasAt(1, j));
     const pairs = changes ? align(...texts, likeness) : null;
     sides.forEach((side, c) => {
+      if (!side) return;
       const element = make("section", { className: "room", tabIndex: 0 }, make("h3", { textContent: side.title }));
       element.setAttribute("aria-label", `${side.title}, ${columns[c].file}`);
       element.dataset.room = side.title;
       element.classList.toggle("same", same);
       const marked = idea?.lines[columns[c].name]?.some(line => line >= side.first
         && line < side.first + side.lines.length);
-      element.hidden = onlyRoom ? side.title !== onlyRoom : lecture && idea !== null && !marked;
+      const whole = columns[c].rooms.length === 1;
+      element.hidden = onlyRoom ? !whole && side.title !== onlyRoom : lecture && idea !== null && !marked;
       element.classList.toggle("second", c === 1);
       const lines = (pairs ?? side.lines.map((_, i) => [i, i, i])).map(pair => {
         if (pair[c] === null) return make("code", { textContent: "" });
@@ -167,18 +172,19 @@ function show() {
         element.querySelector("h3").style.order = 2 * row;
         element.querySelectorAll("code").forEach((line, i) => { line.style.order = 2 * (row + 1 + pairs[i][2]) + c; });
       }
-      if (idea) stacks[c].append(element);
+      if (free) stacks[c].append(element);
       else place(element, c, row, pairs ? pairs.length + 1 : 1);
     });
     row += pairs ? pairs.length + 1 : 1;
-  });
+  }
   byId("tabs").replaceChildren(...columns.map(tab));
   all("button[data-network]").forEach(button => press(button,
-    columns.every(column => column.name.startsWith(button.dataset.network))));
+    columns.every(column => column.network === "Data" || column.name.startsWith(button.dataset.network))));
   all("[data-columns]").forEach(button => {
     press(button, Number(button.dataset.columns) === columns.length);
     button.disabled = changes && button.dataset.columns === "3";
   });
+  byId("changes").disabled = columns.slice(0, 2).some(column => column.network === "Data");
   byId("tabs").hidden = changes;
   press(byId("changes"), changes);
   showTour();
@@ -220,7 +226,7 @@ function press(button, pressed) {
 }
 
 function head(column) {
-  const groups = ["MLP", "ConvNet"].map(network => make("optgroup", { label: network },
+  const groups = ["MLP", "ConvNet", "Data"].map(network => make("optgroup", { label: network },
     ...Object.values(scripts).filter(script => script.network === network).map(script => make("option",
       { value: script.name, textContent: `${network}, ${script.library}` }))));
   const select = make("select", { id: `script${column}` }, ...groups);
@@ -274,6 +280,7 @@ for (const kind of ["pointerover", "focusin"]) {
 }
 grid.addEventListener("pointerleave", () => all(".marked").forEach(element => element.classList.remove("marked")));
 all("button[data-network]").forEach(button => button.addEventListener("click", () => choose(chosen.map(name => {
+  if (name === "mnist") return name;
   const other = `${button.dataset.network}_${name.split("_")[1]}`;
   return other in scripts ? other : `${button.dataset.network}_numpy`;  // the browser has no ConvNet
 }))));

@@ -6,12 +6,11 @@ function mark(line, script, number) {
   line.classList.toggle("idea", idea?.lines[script]?.includes(number) ?? false);
 }
 
-// A note above each column and, below it, the place in which its rooms stand; returns these places.
-function showNotes(columns) {
+// In the tour a note above each column; below it, the place in which its rooms stand. Returns these places.
+function stackColumns(columns) {
   return columns.map((script, c) => {
-    const note = make("p", { className: "how", textContent: idea.how[script.name] ?? "" });
     const stack = make("div", { className: "stack" });
-    place(note, c, 2, 1);
+    if (idea) place(make("p", { className: "how", textContent: idea.how[script.name] ?? "" }), c, 2, 1);
     place(stack, c, 3, 1);
     return stack;
   });

@@ -145,11 +145,12 @@ def test_three_seeds_of_all_twelve(clone):
     assert re.search(fr"{name} \| {whole:.1f} \| 0\.05 \| \d+ \| 8 \|", readme)  # an epoch: between 0.04 and 0.06
     note = (clone.root / "docs" / "comparison.md").read_text()
     row = fr"{name} \| \d+\.\d \| 0\.05 \| {whole:.1f} \| \d+ \| \d+ \| 164,534 \| 8 \|".replace(r"\(", r"\(../")
-    assert note.count("](../") == 13 and re.search(row, note)
+    assert note.count("](../") == len(SCRIPTS) + 1 and re.search(row, note)
     own, now = ((root / "README.md").read_text("utf-8").split("<!-- table -->") for root in (ROOT, clone.root))
     assert own[0] == now[0] and own[1].split("<!-- end -->")[1] == now[1].split("<!-- end -->")[1]
     drawing = (clone.root / "docs" / "comparison.svg").read_text()
-    assert all(drawing.count(f">{name}<") == 2 for name, *_ in LIBRARIES.values())
+    for library, (name, *_) in LIBRARIES.items():
+        assert drawing.count(f">{name}<") == sum(script.endswith(f"_{library}") for script in SCRIPTS)
 
 
 @pytest.mark.parametrize("option", [pytest.param("--quick", marks=pytest.mark.slow), "--epochs=2"])
@@ -251,6 +252,14 @@ def test_only_a_comparison_of_the_same_settings_is_resumed(clone):
     process = clone("--quick", "mlp_numpy", "--threads", "7")
     assert "comparison.old.json" in process.stdout_text and list(clone.saved("trial")["runs"]) == ["mlp_numpy seed 0"]
     assert json.loads((clone.root / "compare/results/trial/comparison.old.json").read_text()) == before
+
+
+def test_a_table_of_the_readme_is_not_replaced_by_a_part_of_one(clone):
+    clone("mlp_jax")
+    before = clone.saved(), (clone.root / "README.md").read_text()
+    process = clone("mlp_jax", "--threads", "7", "--readme")
+    assert process.returncode == 1 and "Name none, to measure all" in process.stderr_text
+    assert (clone.saved(), (clone.root / "README.md").read_text()) == before
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The twelve are the same network: from the same weights, on the same digits, they go the same way as the reference."""
 import importlib
 import os
+import subprocess
 import sys
 from functools import cache
 
@@ -22,7 +23,10 @@ ROWS = []  # of the table that conftest.py prints at the end
 @cache
 def alone(script, **environment):
     """Return what adapters.py makes of a script of the root; the genuine Theano has a Python of its own."""
-    return same.alone(script, THEANO if "THEANO_FLAGS" in environment else sys.executable, **environment)
+    try:
+        return same.alone(script, THEANO if "THEANO_FLAGS" in environment else sys.executable, **environment)
+    except subprocess.CalledProcessError as error:
+        pytest.fail(error.stderr)
 
 
 def hold_to_reference(script, processes, label):

@@ -25,9 +25,9 @@ def test_every_idea_is_found_in_each_of_the_twelve():
         print(f"\n{idea['name']}")
         for script in SCRIPTS:
             print(f"    {script:16}{ranges(idea['lines'][script])}")
-            only_in_convnets = idea["key"] in ("convolution", "pooling")
-            assert bool(idea["lines"][script]) == (script.startswith("conv") or not only_in_convnets)
-            assert bool(idea["how"][script])
+            meant = script.startswith("conv") or idea["key"] not in ("convolution", "pooling")
+            assert bool(idea["lines"][script]) == meant
+            assert idea["how"][script] or not meant
     assert len(IDEAS) == 14 and all(idea["text"] for idea in IDEAS)
 
 
@@ -121,7 +121,7 @@ def test_a_lecture_shows_one_thing_at_a_time_and_breaks_no_name(open_page):
     assert seen == ["Weights", "Model", "Step", "Training", "Start", "Weights"]
     page.keyboard.press("l")
     page.wait_for_function("chosen[1] === 'mlp_jax'")
-    for names in zip(SCRIPTS[::2], SCRIPTS[1::2]):
+    for names in zip(SCRIPTS[::2], [*SCRIPTS[1::2], SCRIPTS[0]]):
         for room in build.ROOMS:
             page.evaluate("hash => { location.hash = hash }", f"{','.join(names)},{room.lower()},lecture")
             page.wait_for_function("([name, room]) => chosen[0] === name && onlyRoom === room", arg=[names[0], room])
@@ -158,3 +158,20 @@ def test_an_address_leads_to_an_idea_a_room_and_the_drawing(open_page):
     page.goto("about:blank")
     page.goto(f"{PAGE.as_uri()}#draw")
     assert page.evaluate("byId('draw').getBoundingClientRect().top < innerHeight / 2")
+
+
+@in_a_browser
+def test_the_data_can_be_opened_beside_a_script(open_page):
+    page = open_page("#mlp_numpy,mlp_torch")
+    page.select_option("#script1", "mnist")
+    page.wait_for_function("chosen[1] === 'mnist'")
+    shown = page.evaluate("all('.stack').map(stack => [...stack.querySelectorAll('code')].map(line => line.textContent)"
+                          ".join(''))")
+    assert shown == [SOURCES["mlp_numpy"], FILES["mlp_numpy"].with_name("mnist.py").read_text("utf-8")]
+    assert page.is_disabled("#changes")
+    page.click("button[data-network=conv]")
+    page.wait_for_function("chosen.join() === 'conv_numpy,mnist'")
+    page.select_option("#idea", "batches")
+    page.wait_for_function("all('code.idea').length > 3")
+    page.click("#lecture")
+    page.wait_for_function("document.body.classList.contains('lecture')")
