@@ -145,12 +145,12 @@ def course():
 
 
 def photograph():
-    """Write docs/page.png, the page as it opens."""
+    """Write docs/page.png, an idea of the tour in two scripts."""
     from playwright.sync_api import sync_playwright  # only here, because the page is built without a browser
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         window = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
-        window.goto((DOCS / "index.html").as_uri() + "#mlp_numpy,mlp_torch")
+        window.goto((DOCS / "index.html").as_uri() + "#mlp_numpy,mlp_torch,update")
         window.screenshot(path=DOCS / "page.png")
         browser.close()
 

@@ -52,7 +52,7 @@ let earlierCurves = [], firstWeights = [], framePending = 0, paintedAt = 0, said
 function startTraining() {
   worker?.terminate();
   if (!("DecompressionStream" in window)) {
-    byId("progress").textContent = "This browser cannot unpack the digits; one of the last years can.";
+    byId("progress").textContent = "This browser is too old to unpack the digits; one of 2023 or later can.";
     return;
   }
   if (latest) earlierCurves = [...earlierCurves, latest.accuracies].slice(-3);
@@ -102,7 +102,10 @@ function showTraining() {
   const painting = state !== "training" || !lessMotion.matches || performance.now() - paintedAt > 2000;
   if (weights && painting) paintUnits(weights);
   if (state === "training" || (state === "paused" && wantedState !== "paused")) {  // gone on before this one arrived
-    if (whole > 0 && performance.now() - saidAt > 5000) sayProgress(`Epoch ${whole} of ${EPOCHS}: ${percent}.`);
+    if (whole > 0 && performance.now() - saidAt > 5000) {  // to those who do not see the figures; not every moment
+      saidAt = performance.now();
+      byId("aloud").textContent = `Epoch ${whole} of ${EPOCHS}: ${percent}.`;
+    }
     return;
   }
   setState(state);

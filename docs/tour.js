@@ -80,17 +80,17 @@ function go(steps) {
 function visit(change) {
   choose(chosen, { changes: false, idea: null, onlyRoom: "", ...change });
   readAddress();
-  const tops = all("#columns code.idea").filter(line => line.offsetParent !== null)
-    .map(line => line.getBoundingClientRect().top);
-  if (tops.length) scrollBy(0, Math.min(...tops) - innerHeight * 0.3);
+  document.querySelector(".toolbar").scrollIntoView();
 }
 
 byId("idea").addEventListener("change", event => {
   visit({ idea: TOUR.find(each => each.key === event.target.value) ?? null });
 });
 byId("room").addEventListener("change", event => visit({ onlyRoom: event.target.value }));
-byId("lecture").addEventListener("click", () => choose(chosen, {
-  lecture: !lecture, onlyRoom: lecture || idea || changes || onlyRoom ? onlyRoom : "Weights" }));
+byId("lecture").addEventListener("click", () => {
+  byId("lecture").blur();  // or the space bar would end it
+  choose(chosen, { lecture: !lecture, onlyRoom: lecture || idea || changes || onlyRoom ? onlyRoom : "Weights" });
+});
 byId("previous").addEventListener("click", () => go(-1));
 byId("next").addEventListener("click", () => go(1));
 addEventListener("keydown", event => {
@@ -101,6 +101,10 @@ addEventListener("keydown", event => {
     const possible = Object.keys(scripts).filter(name => scripts[name].network === scripts[chosen[0]].network
       && !chosen.slice(0, -1).includes(name));
     choose([...chosen.slice(0, -1), possible[(possible.indexOf(chosen.at(-1)) + 1) % possible.length]]);
+  }
+  if (lecture && ["PageDown", "PageUp"].includes(event.key)) {  // what a presenter's remote control sends
+    event.preventDefault();
+    go(event.key === "PageDown" ? 1 : -1);
   }
   if (lecture && event.key === "Escape") choose(chosen, { lecture: false, onlyRoom: "" });
 });

@@ -67,7 +67,8 @@ def check_idea(page, idea, names):
 
 
 @in_a_browser
-@pytest.mark.parametrize("names", [("mlp_numpy", "mlp_torch"), ("conv_tensorflow", "conv_jax", "conv_keras")])
+@pytest.mark.parametrize("names", [("mlp_numpy", "mlp_torch"), pytest.param(
+    ("conv_tensorflow", "conv_jax", "conv_keras"), marks=pytest.mark.slow)])
 def test_the_tour_leads_through_all_ideas_by_click_and_by_key(open_page, names):
     page = open_page(f"#{','.join(names)}")
     ideas = [idea for idea in IDEAS if any(idea["lines"][name] for name in names)]
