@@ -3,6 +3,7 @@ import importlib
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -45,12 +46,24 @@ def hold_to_reference(script, processes, label):
     assert errors[1] <= same.END_LIMITS[network] <= {"mlp": 1e-5, "conv": 5e-5}[network]
 
 
+@pytest.fixture(scope="module")
+def found(request):
+    """found(label) waits for what adapters.py makes of a run; those of all chosen tests go on two at a time."""
+    runs = {item.callspec.params["label"]: (RUNS | MORE_RUNS)[item.callspec.params["label"]]
+            for item in request.session.items if "found" in item.fixturenames}
+    for script, _ in runs.values():
+        same.way(*same.asked_for(script))  # before the threads: both would begin it
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        made = {label: pool.submit(alone, script, **environment) for label, (script, environment) in runs.items()}
+        yield lambda label: made[label].result()
+        pool.shutdown(cancel_futures=True)  # where -x ended the tests
+
+
 @pytest.mark.parametrize("label", [*RUNS, *(pytest.param(label, marks=pytest.mark.slow) for label in MORE_RUNS)])
-def test_goes_the_way_of_the_reference(label):
-    script, environment = (RUNS | MORE_RUNS)[label]
-    found = alone(script, **environment)
-    assert len(found["loss"]) == 1
-    hold_to_reference(script, [found], label)
+def test_goes_the_way_of_the_reference(label, found):
+    made = found(label)
+    assert len(made["loss"]) == 1
+    hold_to_reference((RUNS | MORE_RUNS)[label][0], [made], label)
 
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])
