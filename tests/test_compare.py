@@ -178,13 +178,13 @@ def test_a_script_that_fails_is_a_row_that_says_so_and_the_others_go_on(clone):
     (clone.root / "mlp_keras.py").write_text(SCRIPT.replace("0.02", "1000"))
     (clone.root / "mlp_torch.py").write_text(SCRIPT.replace('print(f"test', '(f"test'))
     (clone.root / "mlp_jax.py").write_text("import sys; sys.stderr.write('much ' * 100_000)" + SCRIPT)
-    process = clone("--quick", "mlp_*", "--timeout", "5")
+    process = clone("--quick", "mlp_*", "--timeout", "3")
     assert process.returncode == 1
     saved, note = clone.saved("trial"), (clone.root / "compare/results/trial/comparison.md").read_text()
     for library, reason, said in (
             ("NumPy", "ended with status 1", ["so far", "ZeroDivisionError: division by zero"]),
             ("Theano", "no_such_library is not installed", ["ModuleNotFoundError: No module named 'no_such_library'"]),
-            ("Keras", "stopped after 5 s", []), ("PyTorch", "ended without a test accuracy", [])):
+            ("Keras", "stopped after 3 s", []), ("PyTorch", "ended without a test accuracy", [])):
         script = next(f"mlp_{name}" for name in LIBRARIES if LIBRARIES[name].name == library)
         failure = saved["failures"][f"{script} seed 0"]
         assert failure["reason"] == reason and all(line in failure["stderr"] for line in said)

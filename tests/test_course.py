@@ -66,11 +66,13 @@ def test_2_momentum_reaches_what_they_reached_before(tmp_path, solution):
     assert 94 < accuracies(tmp_path, solution, 20)[1] < 97
 
 
+@pytest.mark.slow
 def test_3_another_hidden_layer_changes_little(tmp_path):
     solution, = solutions(3)
     assert 92 < accuracies(tmp_path, solution, 20)[1] < 97
 
 
+@pytest.mark.slow
 def test_4_tanh_learns_and_so_it_does_with_the_wrong_slope_but_worse(tmp_path):
     (name, changes), = solutions(4)
     right = accuracies(tmp_path, (name, changes), 20)[1]

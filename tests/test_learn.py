@@ -177,6 +177,7 @@ def test_what_it_sees_and_says_follows_the_pen(open_page):
     assert page.text_content("#answer").startswith("A 1, it says")
 
 
+@pytest.mark.slow
 def test_the_unit_that_is_shown_is_the_most_active_and_its_weights_go_to_the_digits(open_page):
     page = open_page()
     for digit in range(10):
@@ -192,6 +193,7 @@ def test_the_unit_that_is_shown_is_the_most_active_and_its_weights_go_to_the_dig
     assert kinds == (w2[41] > 0).tolist()
 
 
+@pytest.mark.slow
 def test_a_phone_has_the_pad_and_the_answer_on_one_screen(open_page):
     page = open_page(width=390, height=664, has_touch=True)
     page.tap("#samples button:nth-child(4)")

@@ -98,7 +98,7 @@ class TestSideBySide:
             assert tuple(page.input_value(f"#script{column}") for column in (0, 1)) == pair
             assert [shown(page, column) for column in (0, 1)] == [FILES[name].read_text("utf-8") for name in pair]
 
-    @pytest.mark.parametrize("width", [800, 1400, 2000])
+    @pytest.mark.parametrize("width", [800, *(pytest.param(width, marks=pytest.mark.slow) for width in (1400, 2000))])
     @pytest.mark.parametrize("pairs", PAIRS)
     def test_the_rooms_stand_row_by_row(self, open_page, pairs, width):
         page = open_page(width=width)
