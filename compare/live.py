@@ -10,7 +10,7 @@ from compare.table import accuracy_of, conditions, epoch_seconds, runs_of
 def live_table(chosen, seeds, epochs, saved, now):
     """Return what the terminal shows during the comparison: a row a script, with how far it is.
 
-    `now` describes the run that is going on: `script`, `seed`, and `epochs`, the list that run() fills.
+    `now` describes the run that is going on: `script`, `seed`, and `epochs`, the list that train() fills.
     """
     view = Table(title="python -m compare", caption=conditions(saved))
     for heading in "script", "library":

@@ -8,7 +8,6 @@ import argparse
 import base64
 import io
 import json
-import os
 import re
 import shutil
 import sys
@@ -23,7 +22,7 @@ from pygments.lexers import get_lexer_for_filename
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))
-from tour import dictionary, tour  # noqa: E402
+from tour import ROOMS, dictionary, rooms, tour  # noqa: E402
 
 import mlp_numpy  # noqa: E402
 import mnist  # noqa: E402
@@ -33,17 +32,7 @@ from compare.measure import RESULTS  # noqa: E402
 from compare.scripts import LIBRARIES, NETWORKS, SCRIPTS  # noqa: E402
 from compare.table import HEAD, conditions, rows  # noqa: E402
 
-ROOMS = ["Weights", "Model", "Step", "Training"]
 NETWORK = DOCS / "network.npz"
-
-
-def rooms(source):
-    """Return {"Start": text, "Weights": text, ...} of a script; the texts, joined, are the source again."""
-    parts = re.split(rf"^(?=(?:#|//) (?:{'|'.join(ROOMS)})$)", source, flags=re.MULTILINE)
-    titles = ["Start", *(re.match(r"(?:#|//) (\w+)", part)[1] for part in parts[1:])]
-    if titles != ["Start", *ROOMS]:
-        raise ValueError(f"a script has the rooms {', '.join(ROOMS)}, in this order; found {', '.join(titles[1:])}.")
-    return dict(zip(titles, parts))
 
 
 def coloured(text, path):
@@ -99,9 +88,9 @@ def train():
     _, _, (x, y) = mnist.load_data()
     digits = np.stack([x[y == digit][1] for digit in range(10)])  # the test set's first 5 passes for a 6
     weights = np.concatenate([w.ravel() for w in kept]).astype(np.float16)
-    temporary = NETWORK.with_name("network.part.npz")
-    np.savez(temporary, weights=weights, digits=np.round(digits * 255).astype(np.uint8), accuracy=accuracy)
-    os.replace(temporary, NETWORK)
+    buffer = io.BytesIO()
+    np.savez(buffer, weights=weights, digits=np.round(digits * 255).astype(np.uint8), accuracy=accuracy)
+    write(NETWORK, buffer.getvalue())
 
 
 def joined(*names):

@@ -1,12 +1,23 @@
 """The tour: which lines of each script an idea of tour.toml stands in, and what is said about it there."""
+import re
 import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+ROOMS = ["Weights", "Model", "Step", "Training"]
 
 
 class TourError(Exception):
     """tour.toml does not fit the scripts; the message names the script, the idea and the part of the text."""
+
+
+def rooms(source):
+    """Return {"Start": text, "Weights": text, ...} of a script; the texts, joined, are the source again."""
+    parts = re.split(rf"^(?=(?:#|//) (?:{'|'.join(ROOMS)})$)", source, flags=re.MULTILINE)
+    titles = ["Start", *(re.match(r"(?:#|//) (\w+)", part)[1] for part in parts[1:])]
+    if titles != ["Start", *ROOMS]:
+        raise ValueError(f"a script has the rooms {', '.join(ROOMS)}, in this order; found {', '.join(titles[1:])}.")
+    return dict(zip(titles, parts))
 
 
 def ideas():
@@ -80,11 +91,9 @@ def tour(sources):
         found.append({"key": idea["key"], "name": idea["name"], "text": " ".join(idea["text"].split()),
                       "lines": lines, "how": how})
     for script, source in sources.items():
-        room = None
-        for number, line in enumerate(source.splitlines(), 1):
-            if line.startswith("# ") and line[2:] in ("Weights", "Model", "Step", "Training"):
-                room = line[2:]
-            elif room in ("Model", "Step") and line.strip() and number not in covered[script]:
+        lines = [(room, line) for room, text in rooms(source).items() for line in text.splitlines()]
+        for number, (room, line) in enumerate(lines, 1):
+            if room in ("Model", "Step") and line.strip(" #") not in ("", room) and number not in covered[script]:
                 raise TourError(f"docs/tour.toml: line {number} of {script}.py belongs to no idea: {line.strip()!r}.")
     return found
 

@@ -1,6 +1,7 @@
 """Trains a Keras model on the digits and leaves a folder about it, from which zoo.report makes pages."""
 import csv
 import hashlib
+import io
 import json
 import os
 import sys
@@ -38,11 +39,11 @@ class Record(keras.callbacks.Callback):
         """Write model.keras, history.csv and run.json; each of them appears under its name when it is whole."""
         self.model.save(self.folder / "part.keras")
         os.replace(self.folder / "part.keras", self.folder / "model.keras")
-        with open(self.folder / "history.csv.part", "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.history)
-        os.replace(self.folder / "history.csv.part", self.folder / "history.csv")
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.history)
+        whole.write(self.folder / "history.csv", text.getvalue())
         whole.write(self.folder / "run.json", json.dumps(self.about, indent=1))  # last: it counts the epochs above
 
     def on_train_begin(self, logs=None):
