@@ -5,6 +5,7 @@ the kernel, the pool keeps the index of the pixel it chose. Weights are stored a
 out), images as (batch, height, width, channels).
 """
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 
 def he_normal(shapes, seed):
@@ -29,19 +30,25 @@ DOUBT = 1e-5  # how near is too near, in root mean squares of the layer; a float
 
 def convolve(x, w):
     """Correlate (batch, h, w, c) with a (5, 5, c, out) kernel at every place where it fits."""
-    h, v = x.shape[1] - 4, x.shape[2] - 4
-    return sum(x[:, i:i + h, j:j + v] @ w[i, j] for i in range(5) for j in range(5))
+    h, spans = x.shape[1] - 4, sliding_window_view(x, 5, axis=2)  # (batch, h, w - 4, c, 5): five pixels of a row
+    return sum(np.tensordot(spans[:, i:i + h], w[i], axes=([3, 4], [1, 0])) for i in range(5))
 
 
-def convolve_backward(x, w, d_out):
-    """Return the gradients of `x` and `w`, given that of convolve(x, w)."""
+def kernel_gradient(x, d_out):
+    """Return the gradient of `w`, given that of convolve(x, w)."""
+    h, spans = x.shape[1] - 4, sliding_window_view(x, 5, axis=2)
+    sums = [np.tensordot(spans[:, i:i + h], d_out, axes=([0, 1, 2], [0, 1, 2])) for i in range(5)]
+    return np.swapaxes(sums, 1, 2)  # (5, c, 5, out) -> (5, 5, c, out)
+
+
+def input_gradient(w, d_out):
+    """Return the gradient of `x`, given that of convolve(x, w): each pixel's from all places that saw it."""
+    d_x = np.zeros((len(d_out), d_out.shape[1] + 4, d_out.shape[2] + 4, w.shape[2]))
     h, v = d_out.shape[1:3]
-    d_x, d_w = np.zeros_like(x), np.zeros_like(w)
     for i in range(5):
         for j in range(5):
             d_x[:, i:i + h, j:j + v] += d_out @ w[i, j].T
-            d_w[i, j] = np.tensordot(x[:, i:i + h, j:j + v], d_out, axes=([0, 1, 2], [0, 1, 2]))
-    return d_x, d_w
+    return d_x
 
 
 def forward(p, x):
@@ -81,10 +88,9 @@ def loss_and_gradients(parameters, x, y):
         d_quads = np.zeros_like(quads)
         np.put_along_axis(d_quads, chosen, d_pooled, axis=-1)
         d_conv2 = d_quads.reshape(-1, 10, 10, 16, 2, 2).transpose(0, 1, 4, 2, 5, 3).reshape(-1, 20, 20, 16)
-        d_conv1, d_w2 = convolve_backward(np.maximum(conv1, 0), p[2], d_conv2)
-        d_conv1 = np.where(conv1 > 0, d_conv1, 0)
-        _, d_w1 = convolve_backward(x.reshape(-1, 28, 28, 1), p[0], d_conv1)
-        gradients = [d_w1, d_conv1.sum(axis=(0, 1, 2)), d_w2, d_conv2.sum(axis=(0, 1, 2)), *gradients]
+        d_conv1 = np.where(conv1 > 0, input_gradient(p[2], d_conv2), 0)
+        gradients = [kernel_gradient(x.reshape(-1, 28, 28, 1), d_conv1), d_conv1.sum(axis=(0, 1, 2)),
+                     kernel_gradient(np.maximum(conv1, 0), d_conv2), d_conv2.sum(axis=(0, 1, 2)), *gradients]
     return loss, gradients
 
 

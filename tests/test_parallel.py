@@ -148,11 +148,11 @@ def together(tmp_path_factory):
 
 
 @pytest.mark.parametrize("job", slow_but(*JOBS, of=JOBS + MACHINES))
-def test_two_workers_go_the_way_of_the_reference(job, together):
+def test_two_workers_go_the_way_of_the_reference(job, together, record_property):
     script, _, workers = job.partition("/")
     processes, printed = together(job)
     assert len(processes) == (2 if workers == "machines" or script in PROCESSES else 1)
-    test_sameness.hold_to_reference(script, processes, f"parallel/{job}")
+    test_sameness.hold_to_reference(script, processes, record_property)
     line = r"epoch +1  validation accuracy \d+\.\d\d%  \d+\.\d\d s\ntest accuracy \d+\.\d\d%\n"
     assert re.fullmatch(2 * line, printed), "of all processes only one prints"
 

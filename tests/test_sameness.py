@@ -3,7 +3,6 @@ import importlib
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -18,7 +17,6 @@ MORE_RUNS = {f"{network}_keras on {engine}": (f"{network}_keras", {"KERAS_BACKEN
              for network in ("mlp", "conv") for engine in ("jax", "torch")}
 MORE_RUNS |= {f"{network}_theano on Theano 1.0.5": (f"{network}_theano", {"THEANO_FLAGS": "blas.ldflags="})
               for network in ("mlp", "conv") if THEANO}
-ROWS = []  # of the table that conftest.py prints at the end
 
 
 @cache
@@ -30,10 +28,10 @@ def alone(script, **environment):
         pytest.fail(error.stderr)
 
 
-def hold_to_reference(script, processes, label):
-    """Hold what adapters.py wrote to the reference, and keep how far it is off for the table that is printed."""
-    errors = [max(each) for each in zip(*(same.differences(script, found) for found in processes))]
-    ROWS.append((label, *errors))
+def hold_to_reference(script, processes, record_property):
+    """Hold what adapters.py wrote to the reference; how far it is off goes into the table that conftest.py prints."""
+    errors = [float(max(each)) for each in zip(*(same.differences(script, found) for found in processes))]
+    record_property("relative errors", errors)
     network = script.split("_")[0]
     for found in processes:
         parameters = len(reference.PARAMETERS[network])
@@ -46,25 +44,12 @@ def hold_to_reference(script, processes, label):
     assert errors[1] <= same.END_LIMITS[network] <= {"mlp": 1e-5, "conv": 5e-5}[network]
 
 
-@pytest.fixture(scope="module")
-def found(request):
-    """found(label) waits for what adapters.py makes of a run; those of all chosen tests go on two at a time."""
-    runs = {item.callspec.params["label"]: (RUNS | MORE_RUNS)[item.callspec.params["label"]]
-            for item in request.session.items if "found" in item.fixturenames}
-    for script, _ in runs.values():
-        same.way(*same.asked_for(script))  # before the threads: both would begin it
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        slowest_first = sorted(runs.items(), key=lambda run: "theano" not in run[0])  # it compiles for most of a minute
-        made = {label: pool.submit(alone, script, **environment) for label, (script, environment) in slowest_first}
-        yield lambda label: made[label].result()
-        pool.shutdown(cancel_futures=True)  # where -x ended the tests
-
-
 @pytest.mark.parametrize("label", [*RUNS, *(pytest.param(label, marks=pytest.mark.slow) for label in MORE_RUNS)])
-def test_goes_the_way_of_the_reference(label, found):
-    made = found(label)
-    assert len(made["loss"]) == 1
-    hold_to_reference((RUNS | MORE_RUNS)[label][0], [made], label)
+def test_goes_the_way_of_the_reference(label, record_property):
+    script, environment = (RUNS | MORE_RUNS)[label]
+    found = alone(script, **environment)
+    assert len(found["loss"]) == 1
+    hold_to_reference(script, [found], record_property)
 
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])
