@@ -1,3 +1,14 @@
+import os
+
+from compare.run import THREADS
+
+# Of several processes that share out the tests each has its share of the cores: threads in excess wait for each other
+# at full speed. It has to be said before NumPy is imported.
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    for variable in THREADS:
+        os.environ.setdefault(variable, str(max(1, os.cpu_count() // int(workers))))
+
+
 def pytest_terminal_summary(terminalreporter):
     """Print how far each script is from the reference, as test_sameness.py and test_parallel.py found it."""
     rows = [(report.nodeid.partition("[")[2][:-1], errors) for reports in terminalreporter.stats.values()
