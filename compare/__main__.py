@@ -5,6 +5,7 @@
     python -m compare --quick            two epochs on the sample, to see it work
     python -m compare --resume           what an interrupted comparison still lacks
     python -m compare --parallel         the scripts in parallel/, with one worker and with two
+    RETIRED_PYTHON=path/to/bin/python python -m compare    also those in retired/, in their own environment
 
 Every run is a fresh interpreter that calls the script's train(epochs, seed), with the same number of threads
 for all. compare/results/comparison.json holds every epoch of every run, written after each; docs/comparison.md the
@@ -24,7 +25,7 @@ from rich.table import Table
 import mnist
 from common.whole import write
 from compare.measure import PARALLEL_RESULTS, RESULTS, measure, settled
-from compare.scripts import PARALLEL, ROOT, SCRIPTS, WORKERS
+from compare.scripts import AVAILABLE, PARALLEL, RETIRED_PYTHON, ROOT, SCRIPTS, WORKERS
 from compare.table import HEAD, PARALLEL_HEAD, README_HEAD, conditions, markdown, parallel_rows, rows
 
 
@@ -40,14 +41,16 @@ def parse(argv):
                         help="seconds after which a run is stopped (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="two epochs on the sample")
     parser.add_argument("--resume", action="store_true", help="keep the runs that are there, make those that are not")
-    parser.add_argument("--parallel", action="store_true", help="the scripts in parallel/, one worker and two")
+    parser.add_argument("--parallel", action="store_true",
+                        help="the scripts in parallel/, and those in retired/, on one worker or device and on two")
     parser.add_argument("--readme", action="store_true",
-                        help="also put the table into README.md, that of --parallel into parallel/README.md")
+                        help="also put the table into README.md, that of --parallel into parallel/ and retired/")
     arguments = parser.parse_args(argv)
     names = [name.removesuffix(".py") for name in arguments.scripts]
-    scripts = PARALLEL if arguments.parallel else SCRIPTS
+    scripts = PARALLEL + AVAILABLE[len(SCRIPTS):] if arguments.parallel else AVAILABLE
     if unknown := [name for name in names if not fnmatch.filter(scripts, name)]:
-        parser.error(f"no script is named {' or '.join(unknown)}; there are {', '.join(scripts)}.")
+        parser.error(f"no script is named {' or '.join(unknown)}; there are {', '.join(scripts)}"
+                     f"{'' if RETIRED_PYTHON else '; and those of retired/, once RETIRED_PYTHON names their Python'}.")
     for option in "epochs", "seeds", "threads", "timeout":
         if (value := getattr(arguments, option)) is not None and value <= 0:
             parser.error(f"--{option} is {value}, but has to be 1 or more.")
@@ -100,11 +103,13 @@ def main(argv=None):
         written += [docs / "comparison.md", docs / "comparison.svg"]
     if arguments.readme:
         begin, end = "<!-- table -->\n", "<!-- end -->"
-        readme, root, head = (ROOT / "parallel" / "README.md", "../", PARALLEL_HEAD) if arguments.parallel else \
-            (ROOT / "README.md", "", README_HEAD)
-        before, rest = readme.read_text("utf-8").split(begin)
-        write(readme, f"{before}{begin}{markdown(saved, root, head)}\n{end}{rest.split(end, 1)[1]}")
-        written.append(readme)
+        folders = {each[0].split("/")[0] for each in parallel_rows(saved)} if arguments.parallel else [""]
+        root, head = ("../", PARALLEL_HEAD) if arguments.parallel else ("", README_HEAD)
+        for folder in sorted(folders):
+            readme = ROOT / folder / "README.md"
+            before, rest = readme.read_text("utf-8").split(begin)
+            write(readme, f"{before}{begin}{markdown(saved, root, head, folder)}\n{end}{rest.split(end, 1)[1]}")
+            written.append(readme)
     console.print(f"In {', '.join(str(each.relative_to(ROOT)) for each in written)}.")
     return status
 

@@ -12,7 +12,7 @@ the library's own means. WAY.npz holds the `weights0`, `weights1`, ... from whic
     own0, ...                  the weights with which the script by itself would have begun, from seed 1
     x, y                       the digits as it would have shuffled and moved them for its first epoch
 
-all in the library's layout. It runs in any interpreter that has the library, the genuine Theano's among them.
+all in the library's layout. It runs in any interpreter that has the library, that of the retired ones among them.
 """
 import importlib
 import os
@@ -37,13 +37,14 @@ def digits():
 
 def in_layout(script, arrays):
     """Return parameters or gradients, given in the reference's layout, in that of the script."""
-    network, library = script.split("_")
+    network, _, library = script.partition("_")
+    outputs_first = library in ("torch", "gluon", "module")
     if network == "mlp":
-        return [a.T for a in arrays] if library == "torch" else list(arrays)
+        return [a.T for a in arrays] if outputs_first else list(arrays)
     w1, b1, w2, b2, w3, b3, w4, b4 = arrays
     if library == "numpy":
         return [w1.reshape(25, 8), b1, w2.reshape(200, 16), b2, w3, b3, w4, b4]
-    if library in ("torch", "theano"):  # channels before height and width, outputs before inputs
+    if outputs_first or library == "theano":  # channels before height and width, outputs before inputs
         w1, w2 = w1.transpose(3, 2, 0, 1), w2.transpose(3, 2, 0, 1)
         w3 = w3.reshape(10, 10, 16, 100).transpose(3, 2, 0, 1).reshape(100, 1600)
         if library == "theano":
@@ -60,6 +61,12 @@ def logits(library, module, x, network):
         return network.eval()(module.torch.from_numpy(x).to(module.DEVICE)).detach().cpu()
     if library == "keras":
         return module.keras.ops.convert_to_numpy(network(x))
+    if library == "gluon":
+        return network(module.nd.array(x)).asnumpy()
+    if library == "module":  # log-probabilities, which are logits, too
+        return np.log(network.predict(module.io.NDArrayIter(x, batch_size=len(x))).asnumpy())
+    if library == "mxnet_keras":
+        return network.predict(x)
     return module.forward(x, network)[0] if library == "numpy" else module.forward(x, network)
 
 
@@ -76,7 +83,7 @@ def train(script, module, weights, x, y):
         The parameters with which it ends; those with which the script would have begun; what it would have made of
         (x, y) for its epoch; and, of a script of the root, the loss of its first batch before that.
     """
-    library, seen, own_weights, own_digits, shapes, losses = script.split("_")[1], [], [], [], [], []
+    library, seen, own_weights, own_digits, shapes, losses = script.partition("_")[2], [], [], [], [], []
 
     def load_data(reshape=(784,)):
         shapes.append(reshape)
@@ -93,15 +100,21 @@ def train(script, module, weights, x, y):
         if library == "torch":
             seen[0].load_state_dict({name: module.torch.from_numpy(np.ascontiguousarray(array))
                                      for name, array in zip(seen[0].state_dict(), weights)})
-        elif library == "keras":
+        elif library in ("keras", "mxnet_keras"):
             seen[0].set_weights(weights)
+        elif library == "gluon":
+            for parameter, array in zip(seen[0].collect_params().values(), weights):
+                parameter.set_data(module.nd.array(array))
+        elif library == "module":
+            names = [name for name in seen[0].symbol.list_arguments() if name not in ("data", "softmax_label")]
+            seen[0].set_params({name: module.mx.nd.array(array) for name, array in zip(names, weights)}, {})
         elif library == "jax":
             seen[0] = [module.jnp.asarray(array) for array in weights]
         else:
             for w, array in zip(seen[0], weights):
                 {"numpy": lambda: np.copyto(w, array), "theano": lambda: w.set_value(np.ascontiguousarray(array)),
                  "tensorflow": lambda: w.assign(array)}[library]()
-        if module.__name__ == script:  # those in parallel/ spread their weights over several processes
+        if not module.__name__.startswith("parallel."):  # which spread their weights over several processes
             first = slice(module.BATCH_SIZE)
             losses.append(cross_entropy(logits(library, module, x[first].reshape(-1, *shapes[0]), seen[0]), y[first]))
         return seen[0]
@@ -109,8 +122,12 @@ def train(script, module, weights, x, y):
     def read():
         if library == "torch":
             return [np.array(array.cpu()) for array in seen[0].state_dict().values()]
-        if library == "keras":
+        if library in ("keras", "mxnet_keras"):
             return [np.array(w) for w in seen[0].get_weights()]
+        if library == "gluon":
+            return [p.list_data()[0].asnumpy() for p in seen[0].collect_params().values()]
+        if library == "module":
+            return [w.asnumpy() for w in seen[0].get_params()[0].values()]
         return [np.array(w.get_value() if library == "theano" else w) for w in seen[0]]
 
     def accuracy(x, y, weights):  # JAX's weights are not changed but replaced: the last are those it is asked about
@@ -120,7 +137,7 @@ def train(script, module, weights, x, y):
     # As the module was before the first replacement
     own = module.__dict__.setdefault("own", {**vars(module), "mnist.epoch": module.mnist.epoch})
     module.mnist.load_data, module.mnist.epoch = load_data, epoch
-    creator = "build_model" if library in ("torch", "keras") else "init_weights"
+    creator = "build_model" if hasattr(module, "build_model") else "init_weights"
     setattr(module, creator, begin)
     if library == "jax":
         module.accuracy = accuracy

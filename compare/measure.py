@@ -66,7 +66,7 @@ def settled(arguments, path, console):
             "it was measured on another machine or with other settings: " + conditions(saved) if saved else
             "it holds no comparison.") + " Without --resume a new comparison begins, and this file is kept beside it.")
     named = {script.split("/")[0] for script in arguments.scripts}
-    if arguments.readme and named != set(PARALLEL if arguments.parallel else SCRIPTS):
+    if arguments.readme and not named >= set(PARALLEL if arguments.parallel else SCRIPTS):
         sys.exit(f"{path} was measured on another machine or with other settings, so a new comparison would begin, and "
                  "--readme leave the README's table with the scripts that were named. Name none, to measure all.")
     old = path.with_suffix(".old.json")

@@ -11,9 +11,10 @@ from time import perf_counter, sleep
 
 import psutil
 
-from compare.scripts import LIBRARIES, ROOT, version
+from compare.scripts import LIBRARIES, RETIRED, RETIRED_LIBRARIES, ROOT, module_of, python_of, version
 
-THREADS = list(dict.fromkeys(variable for library in LIBRARIES.values() for variable in library.threads))
+THREADS = list(dict.fromkeys(variable for libraries in (LIBRARIES, RETIRED_LIBRARIES)
+                             for library in libraries.values() for variable in library.threads))
 EPOCH = re.compile(r"epoch +\d+  validation accuracy (\d+\.\d+)%  (\d+\.\d+) s")
 TEST = re.compile(r"test accuracy (\d+\.\d+)%\Z")
 
@@ -35,12 +36,13 @@ def launch(job, arguments, threads):
     """Return the command that runs Python with `arguments` for a job, and what its environment needs.
 
     Args:
-        job: "mlp_numpy", the script of this name; "mlp_numpy/2", that in parallel/ with two workers.
+        job: "mlp_numpy", the script of this name; "mlp_numpy/2", that in parallel/ with two workers;
+            "mlp_gluon/2", that in retired/ with two devices.
         arguments: a list of strings, ["-c", "import ..."] say.
         threads: how many the library may use; if the workers are processes, they share them.
     """
     script, _, workers = job.partition("/")
-    python, prefix, environment = [sys.executable, "-u", *arguments], [], {}
+    python, prefix, environment = [python_of(job), "-u", *arguments], [], {}
     if workers and script == "mlp_numpy":
         places = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         prefix = [shutil.which("mpiexec", path=places) or "mpiexec", "-n", workers]
@@ -48,7 +50,7 @@ def launch(job, arguments, threads):
     elif workers and script == "conv_torch":
         prefix = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}",
                   "--no-python"]
-    elif workers:
+    elif workers and script not in RETIRED:
         environment = {"CPU_DEVICES": workers, "JAX_NUM_CPU_DEVICES": workers}
     each = max(1, threads // int(workers)) if prefix else threads
     return [*prefix, *python], {**environment, **dict.fromkeys(THREADS, str(each))}
@@ -58,7 +60,7 @@ def train(job, seed, epochs, threads, timeout, seen):
     """Train one script in a fresh interpreter.
 
     Args:
-        job: its name, "mlp_numpy" say; "mlp_numpy/2" is the one in parallel/ with two workers.
+        job: its name, as launch() takes it.
         seed, epochs: what its train() is given.
         threads: how many threads the library may use.
         timeout: seconds after which the run is stopped.
@@ -74,8 +76,10 @@ def train(job, seed, epochs, threads, timeout, seen):
         RunError: it crashed, hung, or lacks its library.
     """
     script, _, workers = job.partition("/")
-    module = f"parallel.{script}" if workers else script
-    code = f"import {module} as script; script.train(epochs={epochs}, seed={seed})"
+    code = f"script.train(epochs={epochs}, seed={seed})"
+    if workers and script in RETIRED:
+        code = f"script.DEVICES = [script.mx.cpu(i) for i in range({workers})]; {code}"
+    code = f"import {module_of(job)} as script; {code}"
     if workers and script == "conv_torch":
         code += "; script.torch.distributed.destroy_process_group()"  # as the script's own last line
     command, environment = launch(job, ["-c", code], threads)

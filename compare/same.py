@@ -23,7 +23,7 @@ import numpy as np
 import mnist
 from compare import adapters, reference
 from compare.run import THREADS, python_path
-from compare.scripts import NETWORKS, SCRIPTS, constants, installed
+from compare.scripts import AVAILABLE, NETWORKS, constants, installed, library_of, module_of, python_of
 
 STEPS = 100
 GRADIENT_LIMIT, END_LIMITS = 1e-5, {"mlp": 1e-5, "conv": 5e-5}  # float32 is good for six to seven digits
@@ -69,16 +69,18 @@ def written(folder):
     return [dict(np.load(path)) for path in (folder / "out").iterdir()]
 
 
-def alone(script, python=sys.executable, **environment):
-    """Return what adapters.py makes of a script of the root, run by `python` with this environment besides its own.
+def alone(script, python=None, **environment):
+    """Return what adapters.py makes of a script of the root or of retired/, with this environment besides its own.
+
+    It is run by `python`, or, if that is None, by the one in which compare looks for its library.
 
     Raises:
         subprocess.CalledProcessError: it failed; its `stderr` says why.
     """
     environment = {**os.environ, "PYTHONPATH": python_path(), "MNIST_DIR": str(mnist.SAMPLE), **environment}
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([python, *prepare(script, Path(folder))], env=environment, capture_output=True, text=True,
-                       check=True)
+        subprocess.run([python or python_of(script), *prepare(module_of(script), Path(folder))], env=environment,
+                       capture_output=True, text=True, check=True)
         found, = written(Path(folder))
         return found
 
@@ -97,7 +99,7 @@ def differences(script, found):
 
 
 def row(label, loss, gradients, *cells):
-    return f"{label:20}{loss:10.6f}" + "".join(f"{np.linalg.norm(d):#11.6g}" for d in gradients) + \
+    return f"{label:23}{loss:10.6f}" + "".join(f"{np.linalg.norm(d):#11.6g}" for d in gradients) + \
         "".join(f"{cell:>14}" for cell in cells)
 
 
@@ -107,11 +109,11 @@ def main(argv=None):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", nargs="?", default="mlp", choices=NETWORKS)
     network = parser.parse_args(argv).network
-    scripts = [script for script in SCRIPTS if script.startswith(f"{network}_")]
-    missing = [script for script in scripts if not installed(script.split("_")[1])]
+    scripts = [script for script in AVAILABLE if script.startswith(f"{network}_")]
+    missing = [script for script in scripts if not installed(library_of(script))]
     count = len(reference.PARAMETERS[network]) // 2
     names = [f"{kind}{i}" for i in range(1, count + 1) for kind in ("d_w", "d_b")]
-    print(f"{'':20}{'loss':>10}{''.join(f'{name:>11}' for name in names)}{'step 1':>14}{f'step {STEPS}':>14}")
+    print(f"{'':23}{'loss':>10}{''.join(f'{name:>11}' for name in names)}{'step 1':>14}{f'step {STEPS}':>14}")
     print(row("float64", *first_step(*asked_for(scripts[0]))), flush=True)
     way(*asked_for(scripts[0]))  # before the threads: both would begin it
     failed = 0
@@ -120,12 +122,12 @@ def main(argv=None):
                    for script in scripts if script not in missing}
         for each in as_completed(running):
             script = running[each]
-            label = installed(script.split("_")[1])
+            label = installed(library_of(script))
             try:
                 found = each.result()
             except subprocess.CalledProcessError as error:
                 *_, last_line = error.stderr.strip().splitlines() or [f"status {error.returncode}"]
-                print(f"{label:20}failed: {last_line}", flush=True)
+                print(f"{label:23}failed: {last_line}", flush=True)
                 failed += 1
                 continue
             off = differences(script, found)

@@ -3,9 +3,13 @@ import ast
 import io
 import os
 import re
+import shutil
+import subprocess
+import sys
 import tokenize
 from functools import cache
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,18 +32,57 @@ LIBRARIES = {  # by the end of its scripts' names, in the order of the tables
     "keras": Library("Keras", {"keras": "Keras"}, []),  # its engines read theirs
     "torch": Library("PyTorch", {"torch": "PyTorch"}, ["OMP_NUM_THREADS"]),
     "jax": Library("JAX", {"jax": "JAX"}, ["NPROC"])}
+# Those of retired/, which live in an environment of their own: this one, or that of the Python RETIRED_PYTHON names
+RETIRED_LIBRARIES = {
+    "gluon": Library("Gluon", {"mxnet": "Gluon of MXNet"}, ["OMP_NUM_THREADS"]),
+    "module": Library("Module", {"mxnet": "Module of MXNet"}, ["OMP_NUM_THREADS"]),
+    "mxnet_keras": Library("Keras on MXNet", {"keras-mxnet": "Keras on MXNet"}, ["OMP_NUM_THREADS"])}
+RETIRED_PYTHON = shutil.which(os.environ.get("RETIRED_PYTHON", sys.executable if find_spec("mxnet") else ""))
 NETWORKS = {"mlp": "MLP", "conv": "ConvNet"}  # by the beginning of the scripts' names
 PARAMETERS = {"mlp": 784 * 100 + 100 + 100 * 10 + 10,
               "conv": 25 * 8 + 8 + 25 * 8 * 16 + 16 + 1600 * 100 + 100 + 100 * 10 + 10}
 SCRIPTS = [f"{network}_{library}" for network in NETWORKS for library in LIBRARIES
            if (ROOT / f"{network}_{library}.py").exists()]
+RETIRED = [f"{network}_{library}" for network in NETWORKS for library in RETIRED_LIBRARIES]
+AVAILABLE = SCRIPTS + (RETIRED if RETIRED_PYTHON else [])
 PARALLEL, WORKERS = ["mlp_numpy", "conv_tensorflow", "conv_keras", "conv_torch", "conv_jax"], (1, 2)
 PROCESSES = ["mlp_numpy", "conv_torch"]  # of PARALLEL: a process for each worker; the others' workers share threads
 
 
+def library_of(script):
+    """Return the end of a script's name, its key in LIBRARIES or RETIRED_LIBRARIES; of a job as well."""
+    return script.split("/")[0].partition("_")[2]
+
+
+def name_of(script):
+    """Return how the library of a script is called."""
+    return (LIBRARIES | RETIRED_LIBRARIES)[library_of(script)].name
+
+
+def module_of(job):
+    """Return the module that runs a job: of "mlp_numpy/2", with two workers, parallel.mlp_numpy."""
+    script, _, workers = job.partition("/")
+    return f"retired.{script}" if script in RETIRED else f"parallel.{script}" if workers else script
+
+
+def path_of(job):
+    """Return where the script that runs a job stands."""
+    return ROOT.joinpath(*module_of(job).split(".")).with_suffix(".py")
+
+
+def python_of(script):
+    """Return the Python that runs a script or job."""
+    return RETIRED_PYTHON if library_of(script) in RETIRED_LIBRARIES else sys.executable
+
+
 @cache
 def installed(library):
-    """Return the name and the version of a library of LIBRARIES, "JAX 0.10.2" say, or None if it is not installed."""
+    """Return the name and the version of a library, "JAX 0.10.2" say, or None if it is not installed."""
+    if library in RETIRED_LIBRARIES:
+        (package, name), = RETIRED_LIBRARIES[library].packages.items()
+        ask = ["-c", f"from importlib import metadata; print(metadata.version({package!r}))"]
+        said = RETIRED_PYTHON and subprocess.run([RETIRED_PYTHON, *ask], capture_output=True, text=True).stdout
+        return f"{name} {said.strip()}" if said else None
     for package, name in LIBRARIES[library].packages.items():
         try:
             return f"{name} {metadata.version(package)}"
@@ -52,15 +95,15 @@ def version(script):
 
     `script` may also be a job: "conv_jax/2" is the script in parallel/ with two workers.
     """
-    library = script.split("/")[0].split("_")[1]
+    library = library_of(script)
     engine = "jax" if "/" in script else os.environ.get("KERAS_BACKEND", "tensorflow")
-    return (installed(library) or LIBRARIES[library].name) + (f" on {engine}" if library == "keras" else "")
+    return (installed(library) or name_of(script)) + (f" on {engine}" if library == "keras" else "")
 
 
 @cache
 def constants(script):
     """Return the script's EPOCHS, BATCH_SIZE and LEARNING_RATE, read from its source, not to import its library."""
-    source = (ROOT / f"{script.split('/')[0]}.py").read_text("utf-8")
+    source = path_of(script.split("/")[0]).read_text("utf-8")
     return ast.literal_eval(re.search(r"^EPOCHS, BATCH_SIZE, LEARNING_RATE = (.*)$", source, re.MULTILINE)[1])
 
 

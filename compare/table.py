@@ -1,7 +1,8 @@
 """What the runs come to: the rows of the tables, in Markdown and in words."""
 from statistics import mean, median, stdev
 
-from compare.scripts import LIBRARIES, PARALLEL, PARAMETERS, PROCESSES, ROOT, SCRIPTS, WORKERS, lines_of_code, version
+from compare import scripts
+from compare.scripts import PARALLEL, PARAMETERS, PROCESSES, RETIRED, SCRIPTS, WORKERS, lines_of_code, version
 
 TARGETS = {"mlp": 0.978, "conv": 0.99}  # validation accuracies to which the way is timed
 HEAD = ["script", "library", "test accuracy", "start, s", "s per epoch", "whole run, s",
@@ -41,33 +42,34 @@ def accuracy_of(runs):
 def rows(saved):
     """Return the cells of the table, a list of strings under HEAD for each script that was tried."""
     table = []
-    for script in SCRIPTS:
-        network, library = script.split("_")
+    for script in SCRIPTS + RETIRED:
+        network, shown = script.split("_")[0], scripts.module_of(script).replace(".", "/")  # "retired/mlp_gluon"
         runs, failures = runs_of(script, saved)
         if runs:
             seconds = median(epoch_seconds(r["epochs"]) for r in runs)
             reached = [seconds_to(TARGETS[network], r["epochs"]) for r in runs]
             table.append([
-                script, runs[-1]["library"],
+                shown, runs[-1]["library"],
                 accuracy_of(runs) + (f" ({len(failures)} failed)" if failures else ""),
                 f"{median(start_seconds(r['epochs']) for r in runs):.1f}", f"{seconds:.2f}",
                 f"{median(r['seconds'] for r in runs):.1f}", "–" if None in reached else f"{mean(reached):.0f}",
                 f"{max(r['memory'] for r in runs) / 1e6:,.0f}", f"{PARAMETERS[network]:,}",
-                f"{lines_of_code(ROOT / f'{script}.py')}"])
+                f"{lines_of_code(scripts.path_of(script))}"])
         elif failures:
             failed = f"failed: {failures[-1]['reason']}"
-            table.append([script, LIBRARIES[library].name, failed, *[""] * (len(HEAD) - 3)])
+            table.append([shown, scripts.name_of(script), failed, *[""] * (len(HEAD) - 3)])
     return table
 
 
 def parallel_rows(saved):
     """Return the cells of the table of --parallel, under PARALLEL_HEAD, a row for each number of workers."""
     table = []
-    for script, workers in [(script, workers) for script in PARALLEL for workers in WORKERS]:
+    for script, workers in [(script, workers) for script in PARALLEL + RETIRED for workers in WORKERS]:
         (runs, failures), (alone, _) = (runs_of(f"{script}/{n}", saved) for n in (workers, 1))
         threads = saved["settings"]["threads"]
         threads = "shared" if workers > 1 and script not in PROCESSES else f"{max(1, threads // workers)}"
-        cells = [f"parallel/{script}", version(f"{script}/{workers}"), f"{workers}", threads]
+        library = runs[-1]["library"] if runs else version(f"{script}/{workers}")
+        cells = [scripts.module_of(f"{script}/{workers}").replace(".", "/"), library, f"{workers}", threads]
         if runs:
             seconds = median(epoch_seconds(r["epochs"]) for r in runs)
             speed_up = f"{median(epoch_seconds(r['epochs']) for r in alone) / seconds:.2f}" if alone else "–"
@@ -78,13 +80,13 @@ def parallel_rows(saved):
     return table
 
 
-def markdown(saved, to_root="", head=HEAD):
+def markdown(saved, to_root="", head=HEAD, folder=""):
     """Return the table in Markdown, its columns those of `head`, and a line that names the machine.
 
-    `to_root` leads from where it will stand to the scripts.
+    `to_root` leads from where it will stand to the scripts; with `folder` it has only the scripts of that.
     """
     whole, table = (PARALLEL_HEAD, parallel_rows(saved)) if head is PARALLEL_HEAD else (HEAD, rows(saved))
-    body = [[row[whole.index(heading)] for heading in head] for row in table]
+    body = [[row[whole.index(heading)] for heading in head] for row in table if row[0].startswith(folder)]
     body = [[f"[`{script}.py`]({to_root}{script}.py)", *cells] for script, *cells in body]
     lines = [head, ["---", "---", *["--:"] * (len(head) - 2)], *body]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + f"\n\n{conditions(saved)}"

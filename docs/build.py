@@ -29,7 +29,7 @@ import mnist  # noqa: E402
 from common.whole import write  # noqa: E402
 from compare.figure import curve, error, figure  # noqa: E402
 from compare.measure import RESULTS  # noqa: E402
-from compare.scripts import LIBRARIES, NETWORKS, SCRIPTS  # noqa: E402
+from compare.scripts import LIBRARIES, NETWORKS, RETIRED, RETIRED_LIBRARIES, SCRIPTS, library_of, path_of  # noqa: E402
 from compare.table import HEAD, conditions, rows  # noqa: E402
 
 NETWORK = DOCS / "network.npz"
@@ -45,8 +45,8 @@ def coloured(text, path):
 
 def scripts():
     """Return what the page knows of each script: its name, library, network, and rooms as lists of lines of HTML."""
-    files = [(s, " / ".join(dict.fromkeys(LIBRARIES[s.split("_")[1]].packages.values())), ROOT / f"{s}.py")
-             for s in SCRIPTS]
+    packages = {name: each.packages.values() for name, each in (LIBRARIES | RETIRED_LIBRARIES).items()}
+    files = [(s, " / ".join(dict.fromkeys(packages[library_of(s)])), path_of(s)) for s in SCRIPTS + RETIRED]
     files.insert(sum(s.startswith("mlp") for s in SCRIPTS), ("mlp_browser", "in your browser", DOCS / "mlp_browser.js"))
     files.append(("mnist", "mnist.py", ROOT / "mnist.py"))  # which all of them call; it has one room
     found = []
@@ -57,7 +57,7 @@ def scripts():
             parts.append({"title": title, "first": line, "lines": coloured(text, path)})
             line += text.count("\n")
         found.append({"name": name, "library": library, "file": path.name, "rooms": parts,
-                      "network": NETWORKS.get(name.split("_")[0], "Data")})
+                      "network": NETWORKS.get(name.split("_")[0], "Data"), "retired": name in RETIRED})
     return found
 
 

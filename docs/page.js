@@ -13,6 +13,7 @@ const make = (tag, properties = {}, ...children) => {
 // idea of the tour or the one room to be shown, and "lecture"
 const scripts = Object.fromEntries(all("template").map(template => [template.id, {
   name: template.id, file: template.dataset.file, library: template.dataset.library, network: template.dataset.network,
+  group: "retired" in template.dataset ? "Retired" : template.dataset.network,
   rooms: [...template.content.querySelectorAll("section")].map(section => ({
     title: section.dataset.room, first: Number(section.dataset.first), text: section.textContent,
     lines: [...section.querySelectorAll("code")],
@@ -226,9 +227,9 @@ function press(button, pressed) {
 }
 
 function head(column) {
-  const groups = ["MLP", "ConvNet", "Data"].map(network => make("optgroup", { label: network },
-    ...Object.values(scripts).filter(script => script.network === network).map(script => make("option",
-      { value: script.name, textContent: `${network}, ${script.library}` }))));
+  const groups = ["MLP", "ConvNet", "Retired", "Data"].map(group => make("optgroup", { label: group },
+    ...Object.values(scripts).filter(script => script.group === group).map(script => make("option",
+      { value: script.name, textContent: `${script.network}, ${script.library}` }))));
   const select = make("select", { id: `script${column}` }, ...groups);
   select.setAttribute("aria-label", `Script in column ${column + 1}`);
   select.addEventListener("change", () => choose(chosen.map((name, c) => c === column ? select.value : name)));
@@ -281,7 +282,7 @@ for (const kind of ["pointerover", "focusin"]) {
 grid.addEventListener("pointerleave", () => all(".marked").forEach(element => element.classList.remove("marked")));
 all("button[data-network]").forEach(button => button.addEventListener("click", () => choose(chosen.map(name => {
   if (name === "mnist") return name;
-  const other = `${button.dataset.network}_${name.split("_")[1]}`;
+  const other = `${button.dataset.network}_${name.slice(name.indexOf("_") + 1)}`;
   return other in scripts ? other : `${button.dataset.network}_numpy`;  // the browser has no ConvNet
 }))));
 all("[data-columns]").forEach(button => button.addEventListener("click", () => {

@@ -10,14 +10,14 @@ from playwright.sync_api import sync_playwright
 
 import mlp_numpy
 import mnist
-from compare.scripts import ROOT, SCRIPTS
+from compare.scripts import RETIRED, ROOT, SCRIPTS, path_of
 
 sys.path.append(str(ROOT / "docs"))
 import build
 
 PAGE = build.DOCS / "index.html"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-FILES = {s: ROOT / f"{s}.py" for s in SCRIPTS} | {"mlp_browser": build.DOCS / "mlp_browser.js"}
+FILES = {s: path_of(s) for s in SCRIPTS + RETIRED} | {"mlp_browser": build.DOCS / "mlp_browser.js"}
 PAIRS = [pytest.param(list(zip(FILES, [*FILES][1:] + [*FILES][:1])), id="each with the next"),
          pytest.param(list(product(FILES, repeat=2)), id="every pair", marks=pytest.mark.slow)]
 in_a_browser = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome: sudo apt-get install chromium")

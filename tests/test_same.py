@@ -11,7 +11,7 @@ from compare import adapters, same
 def three_of_the_mlps(monkeypatch):
     """Leave three of the MLPs, as if JAX were not installed."""
     installed = same.installed
-    monkeypatch.setattr(same, "SCRIPTS", ["mlp_numpy", "mlp_torch", "mlp_jax", "conv_numpy"])
+    monkeypatch.setattr(same, "AVAILABLE", ["mlp_numpy", "mlp_torch", "mlp_jax", "conv_numpy"])
     monkeypatch.setattr(same, "installed", lambda library: None if library == "jax" else installed(library))
 
 

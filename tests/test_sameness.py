@@ -1,29 +1,26 @@
 """The twelve are the same network: from the same weights, on the same digits, they go the same way as the reference."""
 import importlib
-import os
 import subprocess
-import sys
 from functools import cache
 
 import numpy as np
 import pytest
 
 from compare import adapters, reference, same
-from compare.scripts import PARAMETERS, SCRIPTS
+from compare.scripts import PARAMETERS, RETIRED_PYTHON, SCRIPTS
 
-THEANO = os.environ.get("THEANO_PYTHON")
 RUNS = {script: (script, {}) for script in SCRIPTS}
 MORE_RUNS = {f"{network}_keras on {engine}": (f"{network}_keras", {"KERAS_BACKEND": engine})
              for network in ("mlp", "conv") for engine in ("jax", "torch")}
 MORE_RUNS |= {f"{network}_theano on Theano 1.0.5": (f"{network}_theano", {"THEANO_FLAGS": "blas.ldflags="})
-              for network in ("mlp", "conv") if THEANO}
+              for network in ("mlp", "conv") if RETIRED_PYTHON}
 
 
 @cache
 def alone(script, **environment):
-    """Return what adapters.py makes of a script of the root; the genuine Theano has a Python of its own."""
+    """Return what adapters.py makes of a script of the root or of retired/, in whose Python is the genuine Theano."""
     try:
-        return same.alone(script, THEANO if "THEANO_FLAGS" in environment else sys.executable, **environment)
+        return same.alone(script, RETIRED_PYTHON if "THEANO_FLAGS" in environment else None, **environment)
     except subprocess.CalledProcessError as error:
         pytest.fail(error.stderr)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import mnist
-from compare.scripts import SCRIPTS, constants
+from compare.scripts import RETIRED_PYTHON, SCRIPTS, constants
 
 ROOT = Path(mnist.__file__).resolve().parent
 CONVNETS = [script for script in SCRIPTS if script.startswith("conv")]
@@ -114,13 +114,12 @@ def test_torch_built_for_cuda_runs_on_a_machine_without(script):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("THEANO_PYTHON" not in os.environ, reason="set THEANO_PYTHON to the Python of an environment with "
-                    "requirements-theano.txt to run the genuine Theano")
+@pytest.mark.skipif(not RETIRED_PYTHON, reason="the genuine Theano: RETIRED_PYTHON names no Python, see retired/")
 @pytest.mark.parametrize("script, epochs, least", [("mlp_theano", 2, 85), ("conv_theano", 3, 90)])
 def test_the_genuine_theano_learns_where_it_is_installed(script, epochs, least):
     code = (f"import theano, {script} as s; print(s.shared.__module__.split('.')[0], theano.__version__); "
             f"s.train({epochs})")
-    process = python("-c", code, executable=os.environ["THEANO_PYTHON"], THEANO_FLAGS="blas.ldflags=")
+    process = python("-c", code, executable=RETIRED_PYTHON, THEANO_FLAGS="blas.ldflags=")
     version, *lines = process.stdout.splitlines()
     (accuracy,), _ = trained(lines)
     assert version == "theano 1.0.5" and accuracy >= least

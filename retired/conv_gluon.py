@@ -1,0 +1,81 @@
+# /// script
+# requires-python = ">=3.10,<3.12"
+# dependencies = ["mxnet==1.9.1", "numpy==1.23.5", "requests", "tqdm"]
+# ///
+"""A small ConvNet in Gluon, MXNet's later manner: blocks that hybridize() makes a graph of, a Trainer, and autograd."""
+import sys
+from time import perf_counter
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd, gluon, init, nd
+from mxnet.gluon import nn
+from tqdm import tqdm
+
+import mnist
+
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 5, 64, 0.2
+DEVICES = [mx.cpu()]  # or several, [mx.cpu(0), mx.cpu(1)] or [mx.gpu(0), mx.gpu(1)]: each takes its share of a batch
+
+
+# Weights
+he_normal = init.MSRAPrelu("in", slope=0)  # weights alone: a layer knows that its biases are zeros
+
+
+# Model
+def build_model():
+    model = nn.HybridSequential()
+    model.add(
+        nn.Conv2D(8, 5, activation="relu", in_channels=1),  # (batch, 1, 28, 28) -> (batch, 8, 24, 24)
+        nn.Conv2D(16, 5, in_channels=8),                    # -> (batch, 16, 20, 20)
+        nn.MaxPool2D(), nn.Activation("relu"),              # -> (batch, 16, 10, 10)
+        nn.Dense(100, "relu", in_units=1600),               # flattens -> (batch, 100)
+        nn.Dense(10, in_units=100))                         # -> (batch, 10)
+    model.initialize(he_normal, DEVICES)
+    model.hybridize(static_alloc=True, static_shape=True)  # the first call records a graph, the others run it
+    return model
+
+
+def accuracy(x, y, model):
+    logits = nd.concat(*(model(nd.array(x[i:i + 500], DEVICES[0])) for i in range(0, len(x), 500)), dim=0)
+    return (logits.argmax(axis=1).asnumpy() == y).mean()
+
+
+# Step
+cross_entropy = gluon.loss.SoftmaxCrossEntropyLoss()  # of each image
+
+
+def step(x, y, model, trainer):
+    shares = zip(gluon.utils.split_and_load(x, DEVICES), gluon.utils.split_and_load(y, DEVICES))
+    with autograd.record():
+        losses = [cross_entropy(model(x), y) for x, y in shares]
+    autograd.backward(losses)
+    trainer.step(BATCH_SIZE)  # the sum over all images of all devices, divided by their number
+
+
+# Training
+def train(epochs=EPOCHS, seed=0):
+    gpus = mx.context.num_gpus()
+    if BATCH_SIZE % len(DEVICES) or any(d.device_type == "gpu" and d.device_id >= gpus for d in DEVICES):
+        sys.exit(f"DEVICES is {DEVICES}. List as many as divide a batch of {BATCH_SIZE}, GPUs only those here, {gpus}.")
+    rng = np.random.default_rng(seed)
+    mx.random.seed(seed)
+    (x_train, y_train), valid, test = mnist.load_data(reshape=(1, 28, 28))
+    model = build_model()
+    steps = len(x_train) // BATCH_SIZE
+    trainer = gluon.Trainer(model.collect_params(), "sgd", {"learning_rate": LEARNING_RATE})
+    rates = iter(np.interp(np.linspace(0, 1, epochs * steps, endpoint=False), [0, 0.2, 1], [0, LEARNING_RATE, 0]))
+    for epoch in range(1, epochs + 1):
+        start = perf_counter()
+        x, y = (nd.array(a) for a in mnist.epoch(x_train, y_train, rng))
+        for i in tqdm(range(0, steps * BATCH_SIZE, BATCH_SIZE), leave=False, disable=None):
+            trainer.set_learning_rate(next(rates))
+            step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], model, trainer)
+        print(f"epoch {epoch}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")
+    test_accuracy = float(accuracy(*test, model))
+    print(f"test accuracy {test_accuracy:.2%}")
+    return test_accuracy
+
+
+if __name__ == "__main__":
+    train()

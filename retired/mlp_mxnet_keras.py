@@ -1,0 +1,80 @@
+# /// script
+# requires-python = ">=3.10,<3.12"
+# dependencies = ["keras-mxnet==2.2.4.3", "mxnet==1.9.1", "numpy==1.23.5", "requests"]
+# ///
+"""A 784-100-10 network in Keras 2 on MXNet: layers, compile and fit; a Module below them."""
+import collections.abc
+import os
+import sys
+import warnings
+from time import perf_counter
+
+import numpy as np
+
+collections.Iterable = collections.abc.Iterable  # where Keras 2 looks for it; it moved in Python 3.10
+os.environ["KERAS_BACKEND"] = "mxnet"
+import keras
+import mxnet as mx
+from keras import layers
+
+import mnist
+
+warnings.simplefilter("ignore")  # of their age, Keras and MXNet warn at every epoch
+
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 20, 100, 1.0
+DEVICES = [mx.cpu()]  # or several, [mx.cpu(0), mx.cpu(1)] or [mx.gpu(0), mx.gpu(1)]: each takes its share of a batch
+
+
+# Weights
+def he_normal(rng):  # with a seed, without which Keras on MXNet gives every layer, in every run, the same numbers
+    return keras.initializers.he_normal(int(rng.integers(1, 2**31)))
+
+
+# Model
+def build_model(rng):
+    return keras.Sequential([
+        layers.Dense(100, activation="relu", kernel_initializer=he_normal(rng), input_shape=(784,)),  # -> (batch, 100)
+        layers.Dense(10, kernel_initializer=he_normal(rng))])                                         # -> (batch, 10)
+
+
+def accuracy(x, y, model):
+    return model.evaluate(x, y, batch_size=BATCH_SIZE, verbose=0)[1]
+
+
+# Step
+def cross_entropy(y, logits):
+    return keras.backend.sparse_categorical_crossentropy(y, logits, from_logits=True)
+
+
+def compile_model(model):
+    # Each device computes the mean over its share, and the sum of these is what the optimizer gets.
+    optimizer = keras.optimizers.SGD(rescale_grad=1 / len(DEVICES))
+    model.compile(optimizer, cross_entropy, metrics=["sparse_categorical_accuracy"], context=[*map(str, DEVICES)])
+
+
+# Training
+def train(epochs=EPOCHS, seed=0):
+    gpus = mx.context.num_gpus()
+    if BATCH_SIZE % len(DEVICES) or any(d.device_type == "gpu" and d.device_id >= gpus for d in DEVICES):
+        sys.exit(f"DEVICES is {DEVICES}. List as many as divide a batch of {BATCH_SIZE}, GPUs only those here, {gpus}.")
+    rng = np.random.default_rng(seed)
+    (x_train, y_train), valid, test = mnist.load_data()
+    model = build_model(rng)
+    compile_model(model)
+    steps = len(x_train) // BATCH_SIZE
+    rates = iter(np.interp(np.linspace(0, 1, epochs * steps, endpoint=False), [0, 0.2, 1], [0, LEARNING_RATE, 0]))
+    schedule = keras.callbacks.LambdaCallback(
+        on_batch_begin=lambda batch, logs: keras.backend.set_value(model.optimizer.lr, next(rates)))
+    for epoch in range(1, epochs + 1):
+        start = perf_counter()
+        x, y = mnist.epoch(x_train, y_train, rng)
+        x, y = x[:steps * BATCH_SIZE], y[:steps * BATCH_SIZE]
+        model.fit(x, y, BATCH_SIZE, verbose=0, callbacks=[schedule], shuffle=False)  # mnist.epoch has shuffled them
+        print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")
+    test_accuracy = float(accuracy(*test, model))
+    print(f"test accuracy {test_accuracy:.2%}")
+    return test_accuracy
+
+
+if __name__ == "__main__":
+    train()

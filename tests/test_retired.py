@@ -1,0 +1,98 @@
+"""MXNet in its three manners: the network of the twelve, on one device or two, and plain words where it cannot run."""
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from test_sameness import alone, hold_to_reference
+from test_scripts import trained
+
+import mnist
+from compare import adapters, reference
+from compare.run import python_path
+from compare.scripts import RETIRED, RETIRED_PYTHON, ROOT, constants, lines_of_code, path_of
+from docs.tour import rooms
+
+NEEDED = "RETIRED_PYTHON names no Python: retired/README.md says how to make the environment"
+installed = pytest.mark.skipif(not RETIRED_PYTHON, reason=NEEDED)
+
+
+def python(*arguments, executable=RETIRED_PYTHON):
+    environment = {**os.environ, "PYTHONPATH": python_path(), "MNIST_DIR": str(mnist.SAMPLE)}
+    return subprocess.run([executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+@installed
+@pytest.mark.parametrize("script", RETIRED)
+def test_goes_the_way_of_the_reference(script, record_property):
+    hold_to_reference(script, [alone(script)], record_property)
+
+
+@installed
+@pytest.mark.parametrize("script", RETIRED)
+def test_learns_and_the_same_seed_gives_the_same_figures(script):
+    process = python("-c", f"import retired.{script} as s; print([s.train(2, seed) for seed in (1, 1, 2)])")
+    assert process.returncode == 0, process.stderr
+    *lines, _ = process.stdout.splitlines()
+    accuracies, epochs = trained(lines)
+    assert epochs == [2, 2, 2] and min(accuracies) >= 85
+    lines = [line.rpartition("  ")[0] if line.startswith("epoch") else line for line in lines]
+    assert lines[:3] == lines[3:6] != lines[6:]
+
+
+@installed
+@pytest.mark.parametrize("script", RETIRED)
+def test_two_devices_take_the_twenty_first_steps_of_one(script, tmp_path):
+    code = f"""
+import sys
+import numpy as np
+from compare import adapters
+import retired.{script} as s
+weights = [array for name, array in np.load("{tmp_path}/weights.npz").items()]
+x, y = [a[:20 * s.BATCH_SIZE] for a in adapters.digits()]
+for devices in 1, 2:
+    s.DEVICES = [s.mx.cpu(i) for i in range(devices)]
+    end, *_ = adapters.train("{script}", s, weights, x, y)
+    np.savez(f"{tmp_path}/{{devices}}.npz", *end)
+"""
+    weights = adapters.in_layout(script, reference.PARAMETERS[script.split("_")[0]])
+    np.savez(tmp_path / "weights.npz", *weights)
+    process = python("-c", code)
+    assert process.returncode == 0, process.stderr
+    one, two = (list(np.load(tmp_path / f"{devices}.npz").values()) for devices in (1, 2))
+    for begin, a, b in zip(weights, one, two):
+        assert np.linalg.norm(a - begin) > 1e-3 * np.linalg.norm(begin)
+        assert np.linalg.norm(a - b) <= 1e-4 * np.linalg.norm(a)
+
+
+@installed
+@pytest.mark.parametrize("script", RETIRED)
+@pytest.mark.parametrize("devices, at_fault", [("s.mx.cpu(i) for i in range(3)", "cpu(2)"), ("s.mx.gpu(0),", "gpu(0)")])
+def test_devices_that_cannot_share_the_batch_are_refused_in_a_sentence(script, devices, at_fault):
+    process = python("-c", f"import retired.{script} as s; s.DEVICES = [{devices}]; s.train(1)")
+    *_, said = process.stderr.splitlines()
+    assert process.returncode == 1 and process.stdout == "" and "Traceback" not in process.stderr
+    assert at_fault in said and f"batch of {constants(script)[1]}" in said
+
+
+@pytest.mark.parametrize("script", RETIRED)
+@pytest.mark.parametrize("here, said", [
+    ({}, "mxnet is not installed"), ({"mxnet": "1.9.1", "numpy": "1.24.0"}, "NumPy here is 1.24.0"),
+    ({"mxnet": "1.9.1", "numpy": "2.4.6"}, "NumPy here is 2.4.6")])
+def test_where_mxnet_cannot_run_a_sentence_says_what_to_do(script, here, said, tmp_path):
+    for name, version in here.items():  # as an installation leaves it, without the package
+        (tmp_path / f"{name}-{version}.dist-info").mkdir()
+        (tmp_path / f"{name}-{version}.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+    only = f"['', '{tmp_path}', *(path for path in sys.path if 'site-packages' not in path)]"
+    process = python("-c", f"import sys; sys.path = {only}; import retired.{script}", executable=sys.executable)
+    assert process.returncode == 1 and process.stdout == ""
+    assert process.stderr.startswith(said) and process.stderr.count("\n") == 1 and "retired/README.md" in process.stderr
+
+
+@pytest.mark.parametrize("script", RETIRED)
+def test_they_have_the_shape_and_the_recipe_of_the_twelve(script):
+    source = path_of(script).read_text("utf-8")
+    rooms(source)
+    assert constants(script) == constants(script.split("_")[0] + "_numpy")
+    assert lines_of_code(path_of(script)) <= 56 and max(map(len, source.splitlines())) <= 120
