@@ -15,7 +15,7 @@ import pytest
 import mnist
 from compare import __main__ as command, run, table
 from compare.measure import PARALLEL_RESULTS, RESULTS
-from compare.scripts import LIBRARIES, PARALLEL, ROOT, SCRIPTS, WORKERS
+from compare.scripts import LIBRARIES, PARALLEL, RETIRED, ROOT, SCRIPTS, WORKERS
 
 SCRIPT = """
 import sys, time
@@ -53,7 +53,7 @@ def clone(tmp_path, zeros):
 
     def start(*arguments):
         return subprocess.Popen([sys.executable, "-m", "compare", *arguments], cwd=tmp_path, text=True,
-                                env={**os.environ, "MNIST_DIR": str(zeros)}, stdout=subprocess.PIPE,
+                                env={**os.environ, "MNIST_DIR": str(zeros), **call.environment}, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE,  # tests that run in the background ignore Ctrl-C, it must not
                                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
@@ -62,7 +62,7 @@ def clone(tmp_path, zeros):
         process.stdout_text, process.stderr_text = process.communicate()
         return process
 
-    call.start, call.root = start, tmp_path
+    call.start, call.root, call.environment = start, tmp_path, {"RETIRED_PYTHON": ""}
     call.saved = lambda where="": json.loads((tmp_path / "compare/results" / where / "comparison.json").read_text())
     return call
 
@@ -270,15 +270,39 @@ def test_a_new_comparison_of_a_script_replaces_all_its_seeds_and_no_others(clone
     assert list(clone.saved("trial")["runs"]) == ["mlp_torch seed 0", "mlp_torch seed 1", "mlp_jax seed 0"]
 
 
-@pytest.mark.parametrize("path, readme, to_root, head, jobs", [
-    (RESULTS, "README.md", "", table.README_HEAD, set(SCRIPTS)),
-    (PARALLEL_RESULTS, "parallel/README.md", "../", table.PARALLEL_HEAD,
-     {f"{script}/{workers}" for script in PARALLEL for workers in WORKERS})])
-def test_the_readmes_show_the_tables_of_the_results(path, readme, to_root, head, jobs):
+@pytest.mark.parametrize("path, folder, to_root, head, jobs", [
+    (RESULTS, "", "", table.README_HEAD, set(SCRIPTS)),
+    (PARALLEL_RESULTS, "parallel", "../", table.PARALLEL_HEAD, {f"{s}/{n}" for s in PARALLEL for n in WORKERS}),
+    (PARALLEL_RESULTS, "retired", "../", table.PARALLEL_HEAD, {f"{s}/{n}" for s in RETIRED for n in WORKERS})])
+def test_the_readmes_show_the_tables_of_the_results(path, folder, to_root, head, jobs):
     saved = json.loads(path.read_text(encoding="utf-8"))
-    text = (ROOT / readme).read_text(encoding="utf-8")
-    assert {name.split()[0] for name in saved["runs"]} == jobs
-    assert f"<!-- table -->\n{table.markdown(saved, to_root, head)}\n<!-- end -->" in text
+    text = (ROOT / folder / "README.md").read_text(encoding="utf-8")
+    assert {name.split()[0] for name in saved["runs"]} >= jobs
+    assert f"<!-- table -->\n{table.markdown(saved, to_root, head, folder)}\n<!-- end -->" in text
+
+
+def test_those_in_retired_are_run_by_their_own_python_and_marked(clone):
+    (clone.root / "retired").mkdir()
+    script = SCRIPT.replace("{2 * epoch} s", "{8 // len(DEVICES)} s").replace("    for epoch", """
+    assert sys.executable.endswith("old") and DEVICES == [f"cpu({i})" for i in range(len(DEVICES))]
+    for epoch""")
+    (clone.root / "retired" / "mlp_gluon.py").write_text(f"""
+class mx:
+    cpu = staticmethod("cpu({{}})".format)
+DEVICES = [mx.cpu(0)]
+{script}""")
+    refused = clone("mlp_gluon", "--quick")
+    assert refused.returncode == 2 and "once RETIRED_PYTHON names their Python" in refused.stderr_text
+    (clone.root / "old").symlink_to(sys.executable)
+    clone.environment["RETIRED_PYTHON"] = str(clone.root / "old")
+    assert clone("mlp_gluon", "mlp_jax", "--quick").returncode == 0
+    note = (clone.root / "compare/results/trial/comparison.md").read_text()
+    assert re.findall(r"(?m)^\| \[`(.*?)`\]\((.*?)\) ", note) == [
+        ("mlp_jax.py", "../../../mlp_jax.py"), ("retired/mlp_gluon.py", "../../../retired/mlp_gluon.py")]
+    assert clone("mlp_gluon", "--parallel", "--epochs", "2").returncode == 0
+    runs = json.loads((clone.root / "compare/results/trial/parallel.json").read_text())["runs"]
+    assert {job: run["epochs"][0][1] for job, run in runs.items()} == {
+        "mlp_gluon/1 seed 0": 0.08, "mlp_gluon/2 seed 0": 0.04}
 
 
 def test_parallel_tells_one_worker_from_two(clone):

@@ -1,7 +1,9 @@
 """MXNet in its three manners: the network of the twelve, on one device or two, and plain words where it cannot run."""
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,12 +17,14 @@ from compare.scripts import RETIRED, RETIRED_PYTHON, ROOT, constants, lines_of_c
 from docs.tour import rooms
 
 NEEDED = "RETIRED_PYTHON names no Python: retired/README.md says how to make the environment"
+HOROVOD = RETIRED_PYTHON and shutil.which("horovodrun", path=Path(RETIRED_PYTHON).parent)
 installed = pytest.mark.skipif(not RETIRED_PYTHON, reason=NEEDED)
 
 
-def python(*arguments, executable=RETIRED_PYTHON):
+def python(*arguments, executable=RETIRED_PYTHON, launcher=()):
     environment = {**os.environ, "PYTHONPATH": python_path(), "MNIST_DIR": str(mnist.SAMPLE)}
-    return subprocess.run([executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
+    return subprocess.run([*launcher, executable, *arguments], cwd=ROOT, env=environment, text=True,
+                          capture_output=True)
 
 
 @installed
@@ -41,29 +45,47 @@ def test_learns_and_the_same_seed_gives_the_same_figures(script):
     assert lines[:3] == lines[3:6] != lines[6:]
 
 
-@installed
-@pytest.mark.parametrize("script", RETIRED)
-def test_two_devices_take_the_twenty_first_steps_of_one(script, tmp_path):
+def twenty_steps(script, library, before, tmp_path, launcher=()):
+    """Return the weights with which a script of retired/ begins, and those after twenty steps from them."""
+    weights = adapters.in_layout(f"{script.split('_')[0]}_{library}", reference.PARAMETERS[script.split("_")[0]])
+    np.savez(tmp_path / "weights.npz", *weights)
     code = f"""
-import sys
 import numpy as np
 from compare import adapters
 import retired.{script} as s
-weights = [array for name, array in np.load("{tmp_path}/weights.npz").items()]
+{before}
 x, y = [a[:20 * s.BATCH_SIZE] for a in adapters.digits()]
-for devices in 1, 2:
-    s.DEVICES = [s.mx.cpu(i) for i in range(devices)]
-    end, *_ = adapters.train("{script}", s, weights, x, y)
-    np.savez(f"{tmp_path}/{{devices}}.npz", *end)
+end, *_ = adapters.train("{script.split('_')[0]}_{library}", s, [*np.load("{tmp_path}/weights.npz").values()], x, y)
+if not hasattr(s, "hvd") or s.hvd.rank() == 0:
+    np.savez("{tmp_path}/end.npz", *end)
 """
-    weights = adapters.in_layout(script, reference.PARAMETERS[script.split("_")[0]])
-    np.savez(tmp_path / "weights.npz", *weights)
-    process = python("-c", code)
+    process = python("-c", code, launcher=launcher)
     assert process.returncode == 0, process.stderr
-    one, two = (list(np.load(tmp_path / f"{devices}.npz").values()) for devices in (1, 2))
-    for begin, a, b in zip(weights, one, two):
-        assert np.linalg.norm(a - begin) > 1e-3 * np.linalg.norm(begin)
+    return weights, list(np.load(tmp_path / "end.npz").values())
+
+
+def hold_together(begin, one, two):
+    """Hold the weights after steps taken by two to those after the same steps taken by one."""
+    for w, a, b in zip(begin, one, two):
+        assert np.linalg.norm(a - w) > 1e-3 * np.linalg.norm(w)
         assert np.linalg.norm(a - b) <= 1e-4 * np.linalg.norm(a)
+
+
+@installed
+@pytest.mark.parametrize("script", RETIRED)
+def test_two_devices_take_the_steps_of_one(script, tmp_path):
+    library = script.partition("_")[2]
+    begin, one = twenty_steps(script, library, "", tmp_path)
+    hold_together(begin, one, twenty_steps(script, library, "s.DEVICES = [s.mx.cpu(0), s.mx.cpu(1)]", tmp_path)[1])
+
+
+@pytest.mark.skipif(not HOROVOD, reason="no horovodrun beside RETIRED_PYTHON: see retired/README.md")
+def test_two_processes_of_horovod_take_the_steps_of_one(tmp_path):
+    no_prediction = "adapters.logits = lambda *_: np.zeros((64, 10))"  # which would leave weights Horovod cannot read
+    begin, one = twenty_steps("conv_gluon", "gluon", "", tmp_path)
+    for processes in "1", "2":
+        launcher = [HOROVOD, "-np", processes]
+        hold_together(begin, one, twenty_steps("conv_horovod", "gluon", no_prediction, tmp_path, launcher)[1])
 
 
 @installed
