@@ -6,7 +6,7 @@ The scripts know nothing of it: their names for the data and the first weights a
 the library's own means. WAY.npz holds the `weights0`, `weights1`, ... from which the reference goes its way, and the
 `order` in which it takes the sample's digits. Each process of the job leaves a file of its own in the folder OUT, with
 
-    loss                       the mean cross-entropy of the first batch, of a script of the root
+    loss                       the mean cross-entropy of the first batch, but of those in parallel/
     gradient0, gradient1, ...  its gradient
     end0, ...                  the parameters at the end of the way
     own0, ...                  the weights with which the script by itself would have begun, from seed 1
@@ -81,7 +81,7 @@ def train(script, module, weights, x, y):
 
     Returns:
         The parameters with which it ends; those with which the script would have begun; what it would have made of
-        (x, y) for its epoch; and, of a script of the root, the loss of its first batch before that.
+        (x, y) for its epoch; and, but for those in parallel/, the loss of its first batch before that.
     """
     library, seen, own_weights, own_digits, shapes, losses = script.partition("_")[2], [], [], [], [], []
 

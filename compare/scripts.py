@@ -38,6 +38,7 @@ RETIRED_LIBRARIES = {
     "module": Library("Module", {"mxnet": "Module of MXNet"}, ["OMP_NUM_THREADS"]),
     "mxnet_keras": Library("Keras on MXNet", {"keras-mxnet": "Keras on MXNet"}, ["OMP_NUM_THREADS"])}
 RETIRED_PYTHON = shutil.which(os.environ.get("RETIRED_PYTHON", sys.executable if find_spec("mxnet") else ""))
+RETIRED_PYTHON = RETIRED_PYTHON and os.path.abspath(RETIRED_PYTHON)  # it runs in other folders, too
 NETWORKS = {"mlp": "MLP", "conv": "ConvNet"}  # by the beginning of the scripts' names
 PARAMETERS = {"mlp": 784 * 100 + 100 + 100 * 10 + 10,
               "conv": 25 * 8 + 8 + 25 * 8 * 16 + 16 + 1600 * 100 + 100 + 100 * 10 + 10}

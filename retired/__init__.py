@@ -3,7 +3,7 @@ import os
 import sys
 from importlib import metadata
 
-TO_DO = "Make an environment of Python 3.10 or 3.11 with retired/requirements.txt, as retired/README.md says."
+TO_DO = "Make an environment of Python 3.11 with retired/requirements.txt, as retired/README.md says."
 
 try:
     metadata.version("mxnet")
