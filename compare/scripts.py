@@ -38,6 +38,9 @@ RETIRED_LIBRARIES = {
     "module": Library("Module", {"mxnet": "Module of MXNet"}, ["OMP_NUM_THREADS"]),
     "mxnet_keras": Library("Keras on MXNet", {"keras-mxnet": "Keras on MXNet"}, ["OMP_NUM_THREADS"])}
 RETIRED_PYTHON = shutil.which(os.environ.get("RETIRED_PYTHON", sys.executable if find_spec("mxnet") else ""))
+if os.environ.get("RETIRED_PYTHON") and not RETIRED_PYTHON:
+    sys.exit(f"RETIRED_PYTHON is {os.environ['RETIRED_PYTHON']}, which is no program. Let it name the Python of an "
+             "environment as retired/README.md makes it, or leave it out.")
 RETIRED_PYTHON = RETIRED_PYTHON and os.path.abspath(RETIRED_PYTHON)  # it runs in other folders, too
 NETWORKS = {"mlp": "MLP", "conv": "ConvNet"}  # by the beginning of the scripts' names
 PARAMETERS = {"mlp": 784 * 100 + 100 + 100 * 10 + 10,
@@ -81,9 +84,10 @@ def installed(library):
     """Return the name and the version of a library, "JAX 0.10.2" say, or None if it is not installed."""
     if library in RETIRED_LIBRARIES:
         (package, name), = RETIRED_LIBRARIES[library].packages.items()
-        ask = ["-c", f"from importlib import metadata; print(metadata.version({package!r}))"]
+        ask = ["-c", "from importlib import metadata\n"  # with GPUs the package is mxnet-cu117, say
+               f"print(*(each.version for each in metadata.distributions() if each.name.startswith({package!r})))"]
         said = RETIRED_PYTHON and subprocess.run([RETIRED_PYTHON, *ask], capture_output=True, text=True).stdout
-        return f"{name} {said.strip()}" if said else None
+        return f"{name} {said.strip()}" if said and said.strip() else None
     for package, name in LIBRARIES[library].packages.items():
         try:
             return f"{name} {metadata.version(package)}"

@@ -2,7 +2,7 @@
 # requires-python = ">=3.10,<3.12"
 # dependencies = ["mxnet==1.9.1", "numpy==1.23.5", "requests", "tqdm"]
 # ///
-"""A small ConvNet in Gluon, MXNet's later manner: blocks that hybridize() makes a graph of, a Trainer, and autograd."""
+"""A small ConvNet in Gluon, MXNet's later style: blocks that hybridize() makes a graph of, a Trainer, and autograd."""
 import sys
 from time import perf_counter
 
@@ -15,11 +15,11 @@ from tqdm import tqdm
 import mnist
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 5, 64, 0.2
-DEVICES = [mx.cpu()]  # or several, [mx.cpu(0), mx.cpu(1)] or [mx.gpu(0), mx.gpu(1)]: each takes its share of a batch
+DEVICES = [mx.cpu()]  # or [mx.cpu(0), mx.cpu(1)], [mx.gpu(0), mx.gpu(1)]: each takes its share of a batch
 
 
 # Weights
-he_normal = init.MSRAPrelu("in", slope=0)  # weights alone: a layer knows that its biases are zeros
+he_normal = init.MSRAPrelu("in", slope=0)  # of weights; the biases of a layer begin as zeros
 
 
 # Model
@@ -47,17 +47,17 @@ cross_entropy = gluon.loss.SoftmaxCrossEntropyLoss()  # of each image
 
 def step(x, y, model, trainer):
     shares = zip(gluon.utils.split_and_load(x, DEVICES), gluon.utils.split_and_load(y, DEVICES))
-    with autograd.record():
+    with autograd.record():  # also tells the layers that this is training
         losses = [cross_entropy(model(x), y) for x, y in shares]
     autograd.backward(losses)
-    trainer.step(BATCH_SIZE)  # the sum over all images of all devices, divided by their number
+    trainer.step(BATCH_SIZE)  # by the gradients of all images, on all devices, added up and divided by BATCH_SIZE
 
 
 # Training
 def train(epochs=EPOCHS, seed=0):
     gpus = mx.context.num_gpus()
-    if BATCH_SIZE % len(DEVICES) or any(d.device_type == "gpu" and d.device_id >= gpus for d in DEVICES):
-        sys.exit(f"DEVICES is {DEVICES}. List as many as divide a batch of {BATCH_SIZE}, GPUs only those here, {gpus}.")
+    if not DEVICES or BATCH_SIZE % len(DEVICES) or any(d.device_type == "gpu" and d.device_id >= gpus for d in DEVICES):
+        sys.exit(f"DEVICES is {DEVICES}. List as many as divide a batch of {BATCH_SIZE}; MXNet finds {gpus} GPUs.")
     rng = np.random.default_rng(seed)
     mx.random.seed(seed)
     (x_train, y_train), valid, test = mnist.load_data(reshape=(1, 28, 28))

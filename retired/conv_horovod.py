@@ -22,7 +22,7 @@ DEVICE = mx.gpu(hvd.local_rank()) if mx.context.num_gpus() else mx.cpu()
 
 
 # Weights
-he_normal = init.MSRAPrelu("in", slope=0)  # weights alone: a layer knows that its biases are zeros
+he_normal = init.MSRAPrelu("in", slope=0)  # of weights; the biases of a layer begin as zeros
 
 
 # Model
@@ -49,7 +49,7 @@ cross_entropy = gluon.loss.SoftmaxCrossEntropyLoss()  # of each image
 
 
 def step(x, y, model, trainer):
-    with autograd.record():
+    with autograd.record():  # also tells the layers that this is training
         losses = cross_entropy(model(x), y)
     losses.backward()
     trainer.step(len(x))  # the mean over the share of this process; Horovod takes the mean of these

@@ -19,14 +19,14 @@ from keras import layers
 
 import mnist
 
-warnings.simplefilter("ignore")  # of their age, Keras and MXNet warn at every epoch
+warnings.filterwarnings("ignore", module="mxnet")  # at every epoch, of the age of its calls to SciPy
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 5, 64, 0.2
-DEVICES = [mx.cpu()]  # or several, [mx.cpu(0), mx.cpu(1)] or [mx.gpu(0), mx.gpu(1)]: each takes its share of a batch
+DEVICES = [mx.cpu()]  # or [mx.cpu(0), mx.cpu(1)], [mx.gpu(0), mx.gpu(1)]: each takes its share of a batch
 
 
 # Weights
-def he_normal(rng):  # with a seed, without which Keras on MXNet gives every layer, in every run, the same numbers
+def he_normal(rng):  # Without a seed of its own each layer, in every run, would begin with the same numbers.
     return keras.initializers.he_normal(int(rng.integers(1, 2**31)))
 
 
@@ -60,8 +60,8 @@ def compile_model(model):
 # Training
 def train(epochs=EPOCHS, seed=0):
     gpus = mx.context.num_gpus()
-    if BATCH_SIZE % len(DEVICES) or any(d.device_type == "gpu" and d.device_id >= gpus for d in DEVICES):
-        sys.exit(f"DEVICES is {DEVICES}. List as many as divide a batch of {BATCH_SIZE}, GPUs only those here, {gpus}.")
+    if not DEVICES or BATCH_SIZE % len(DEVICES) or any(d.device_type == "gpu" and d.device_id >= gpus for d in DEVICES):
+        sys.exit(f"DEVICES is {DEVICES}. List as many as divide a batch of {BATCH_SIZE}; MXNet finds {gpus} GPUs.")
     rng = np.random.default_rng(seed)
     (x_train, y_train), valid, test = mnist.load_data(reshape=(28, 28, 1))
     model = build_model(rng)

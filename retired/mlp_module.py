@@ -2,7 +2,7 @@
 # requires-python = ">=3.10,<3.12"
 # dependencies = ["mxnet==1.9.1", "numpy==1.23.5", "requests"]
 # ///
-"""A 784-100-10 network in MXNet's first manner: symbols joined to a graph, and a Module that binds it to devices."""
+"""A 784-100-10 network in MXNet's first style: symbols joined to a graph, and a Module that binds it to devices."""
 import sys
 from time import perf_counter
 
@@ -13,11 +13,11 @@ from mxnet import init, io, mod, sym
 import mnist
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 20, 100, 1.0
-DEVICES = [mx.cpu()]  # or several, [mx.cpu(0), mx.cpu(1)] or [mx.gpu(0), mx.gpu(1)]: each takes its share of a batch
+DEVICES = [mx.cpu()]  # or [mx.cpu(0), mx.cpu(1)], [mx.gpu(0), mx.gpu(1)]: each takes its share of a batch
 
 
 # Weights
-he_normal = init.MSRAPrelu("in", slope=0)  # what is named a bias becomes zeros
+he_normal = init.MSRAPrelu("in", slope=0)  # of weights; what is named a bias begins as zeros
 
 
 # Model
@@ -25,7 +25,7 @@ def build_model():
     hidden = sym.FullyConnected(sym.var("data"), num_hidden=100)                       # (batch, 784) -> (batch, 100)
     logits = sym.FullyConnected(sym.Activation(hidden, act_type="relu"), num_hidden=10)  # -> (batch, 10)
     model = mod.Module(sym.SoftmaxOutput(logits, name="softmax"), context=DEVICES)
-    model.bind([("data", (BATCH_SIZE, 784))], [("softmax_label", (BATCH_SIZE,))])
+    model.bind([("data", (BATCH_SIZE, 784))], [("softmax_label", (BATCH_SIZE,))])  # the label of "softmax"
     model.init_params(he_normal)
     return model
 
@@ -39,27 +39,27 @@ def accuracy(x, y, model):
 def step(x, y, model):
     # The gradient of SoftmaxOutput is that of the cross-entropy, though the cross-entropy itself is computed nowhere.
     model.forward_backward(io.DataBatch([x], [y]))
-    model.update()  # the sum over all images of all devices, divided by their number
+    model.update()  # by the gradients of all images, on all devices, added up and divided by BATCH_SIZE
 
 
 # Training
 def train(epochs=EPOCHS, seed=0):
     gpus = mx.context.num_gpus()
-    if BATCH_SIZE % len(DEVICES) or any(d.device_type == "gpu" and d.device_id >= gpus for d in DEVICES):
-        sys.exit(f"DEVICES is {DEVICES}. List as many as divide a batch of {BATCH_SIZE}, GPUs only those here, {gpus}.")
+    if not DEVICES or BATCH_SIZE % len(DEVICES) or any(d.device_type == "gpu" and d.device_id >= gpus for d in DEVICES):
+        sys.exit(f"DEVICES is {DEVICES}. List as many as divide a batch of {BATCH_SIZE}; MXNet finds {gpus} GPUs.")
     rng = np.random.default_rng(seed)
     mx.random.seed(seed)
     (x_train, y_train), valid, test = mnist.load_data()
     model = build_model()
     steps = len(x_train) // BATCH_SIZE
     rates = np.interp(np.linspace(0, 1, epochs * steps, endpoint=False), [0, 0.2, 1], [0, LEARNING_RATE, 0])
-    model.init_optimizer(optimizer="sgd", optimizer_params={"lr_scheduler": lambda i: rates[i - 1]})  # counts from 1
+    model.init_optimizer(optimizer="sgd", optimizer_params={"lr_scheduler": lambda i: rates[i - 1]})  # i is 1 first
     for epoch in range(1, epochs + 1):
         start = perf_counter()
         x, y = (mx.nd.array(a) for a in mnist.epoch(x_train, y_train, rng))
         for i in range(0, steps * BATCH_SIZE, BATCH_SIZE):
             step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], model)
-        mx.nd.waitall()  # for the steps, which are only queued: predict would tell those left that this is no training
+        mx.nd.waitall()  # The steps are only queued; predict would turn training off for those that still wait.
         print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, model))
     print(f"test accuracy {test_accuracy:.2%}")

@@ -98,6 +98,10 @@ class TestSideBySide:
             assert tuple(page.input_value(f"#script{column}") for column in (0, 1)) == pair
             assert [shown(page, column) for column in (0, 1)] == [FILES[name].read_text("utf-8") for name in pair]
 
+    def test_what_is_retired_stands_in_a_group_of_its_own(self, open_page):
+        options = "[...document.querySelectorAll('#script1 optgroup[label=Retired] option')]"
+        assert open_page().evaluate(f"{options}.map(option => option.value)") == RETIRED
+
     @pytest.mark.parametrize("width", [800, *(pytest.param(width, marks=pytest.mark.slow) for width in (1400, 2000))])
     @pytest.mark.parametrize("pairs", PAIRS)
     def test_the_rooms_stand_row_by_row(self, open_page, pairs, width):
