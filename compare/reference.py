@@ -1,8 +1,8 @@
 """Both networks and their gradients in float64, written for nothing but to be right.
 
-It shares no code with the scripts, and no formula with conv_numpy.py: convolutions are sums over the 25 places of
-the kernel, the pool keeps the index of the pixel it chose. Weights are stored as (in, out) and (height, width, in,
-out), images as (batch, height, width, channels).
+It shares no code with the scripts, and no formula with conv_numpy.py: convolutions are sums over the five rows of the
+kernel, the pool keeps the index of the pixel it chose. Weights are stored as (in, out) and (height, width, in, out),
+images as (batch, height, width, channels).
 """
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -43,8 +43,8 @@ def kernel_gradient(x, d_out):
 
 def input_gradient(w, d_out):
     """Return the gradient of `x`, given that of convolve(x, w): each pixel's from all places that saw it."""
-    d_x = np.zeros((len(d_out), d_out.shape[1] + 4, d_out.shape[2] + 4, w.shape[2]))
-    h, v = d_out.shape[1:3]
+    batch, h, v, _ = d_out.shape
+    d_x = np.zeros((batch, h + 4, v + 4, w.shape[2]))
     for i in range(5):
         for j in range(5):
             d_x[:, i:i + h, j:j + v] += d_out @ w[i, j].T
