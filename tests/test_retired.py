@@ -43,13 +43,15 @@ def test_goes_the_way_of_the_reference(script, record_property):
 @installed
 @pytest.mark.parametrize("script", RETIRED)
 def test_learns_and_the_same_seed_gives_the_same_figures(script):
-    process = python("-c", f"import retired.{script} as s; print([s.train(2, seed) for seed in (1, 1, 2)])")
+    epochs, least = (2, 85) if script.startswith("mlp") else (3, 90)  # as of the twelve, see test_scripts.py
+    process = python("-c", f"import retired.{script} as s; print([s.train({epochs}, seed) for seed in (1, 1, 2)])")
     assert process.returncode == 0, process.stderr
     *lines, _ = process.stdout.splitlines()
-    accuracies, epochs = trained(lines)
-    assert epochs == [2, 2, 2] and min(accuracies) >= 85
+    accuracies, each = trained(lines)
+    assert each == [epochs] * 3 and min(accuracies) >= least
     lines = [line.rpartition("  ")[0] if line.startswith("epoch") else line for line in lines]
-    assert lines[:3] == lines[3:6] != lines[6:]
+    one, again, other = (lines[i:i + epochs + 1] for i in range(0, len(lines), epochs + 1))
+    assert one == again != other
 
 
 def twenty_steps(script, library, before, tmp_path, launcher=()):
