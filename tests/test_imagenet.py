@@ -1,0 +1,183 @@
+"""The networks of imagenet/: the same in both libraries; a training goes on where it was ended; the notebook runs."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from test_shape import ROOMS
+
+import mnist
+from compare.scripts import ROOT, lines_of_code
+
+pytest.importorskip("simplejpeg", reason="imagenet/requirements.txt is not installed: see imagenet/README.md")
+from imagenet import sample
+from imagenet.pack import pack
+
+SCRIPTS = ["alexnet_torch", "alexnet_keras", "inception_torch", "inception_keras"]
+EPOCH = re.compile(r"epoch +(\d+)  loss (\d+\.\d{3})  validation top-1 (\d+\.\d\d)% top-5 (\d+\.\d\d)%  \d+\.\d s  "
+                   r"\d+ images per s")
+# A network that takes no time, in the place of the script's own; Inception has no dropout
+SMALL = {
+    "torch": "s.build_model = lambda n: s.nn.Sequential(s.nn.MaxPool2d(16), s.nn.Flatten(), s.nn.Dropout(0.1), "
+             "s.nn.Linear(588, n))",
+    "keras": "s.build_model = lambda n: s.keras.Sequential([s.keras.Input((224, 224, 3)), s.layers.MaxPooling2D(16), "
+             "s.layers.Rescaling(1 / 127.5, -1), s.layers.Flatten(), s.layers.Dropout(0.1), s.layers.Dense(n)])"}
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """A folder with records of the sample: 256 pictures to train on, 50 to validate on."""
+    folder = tmp_path_factory.mktemp("sample")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MNIST_DIR", str(mnist.SAMPLE))
+        sample.make(folder / "pictures", 256, 50)
+    for part in "train", "val":
+        pack(folder / "pictures" / part, folder / part)
+    return folder
+
+
+def start(script, records, folder, before="pass", launcher=(), **environment):
+    """Start a script's train(records, epochs=3) in `folder`, after a line of code."""
+    (folder / "run.py").write_text(f"import imagenet.{script} as s\n{before}\ns.train({str(records)!r}, 3)\n")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.Popen([sys.executable, *launcher, "run.py"], cwd=folder, env=environment, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def ended(process):
+    """Return what a script printed, a tuple for each epoch: number, loss, top-1, top-5."""
+    printed, error = process.communicate(timeout=600)
+    assert process.returncode == 0, error
+    return [EPOCH.fullmatch(line).groups() for line in printed.splitlines()]
+
+
+def small(script):
+    network, _, library = script.partition("_")
+    return SMALL[library].replace("Dropout(0.1)", "Dropout(0.0)" if network == "inception" else "Dropout(0.1)")
+
+
+def checkpoint(script):
+    return f"{script}.checkpoint" if script.endswith("torch") else f"{script}.weights.h5"
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_they_have_the_rooms_of_the_twelve(script):
+    lines = (ROOT / "imagenet" / f"{script}.py").read_text("utf-8").splitlines()
+    assert [line for line in lines if line in ROOMS] == ROOMS
+    assert lines_of_code(ROOT / "imagenet" / f"{script}.py") <= 125 and max(map(len, lines)) <= 120
+
+
+SLOWLY = ("import time\nbatches = s.records.Records.batches\n"
+          "s.records.Records.batches = lambda *a, **k: (time.sleep(0.1) or each for each in batches(*a, **k))")
+
+
+@pytest.mark.parametrize("script", [pytest.param(s, marks=[pytest.mark.slow] * s.startswith("inc")) for s in SCRIPTS])
+def test_the_same_command_goes_on_after_a_kill_and_refuses_what_is_not_its_own(script, records, tmp_path):
+    undisturbed = ended(start(script, records, tmp_path, small(script)))
+    assert [int(number) for number, *_ in undisturbed] == [1, 2, 3]
+    path = tmp_path / checkpoint(script)
+    path.unlink()
+    process = start(script, records, tmp_path, f"{small(script)}\n{SLOWLY}")
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    first = path.read_bytes()
+    # Ended just before the next checkpoint gets its name: the one before it stays
+    kill = "s.os.replace = lambda *_: s.os.kill(s.os.getpid(), 9)"
+    process = start(script, records, tmp_path, f"{small(script)}\n{kill}")
+    printed, error = process.communicate(timeout=600)
+    assert process.returncode == -signal.SIGKILL and "epoch  2" in printed, error
+    assert path.read_bytes() == first
+    assert ended(start(script, records, tmp_path, small(script))) == undisturbed[1:]
+    for content, before, folder, said in (
+            (None, "", records, "has all 3 epochs. Move it away"),
+            (first[:len(first) // 2], "", records, "is damaged. Move it away"),
+            (first, "", fewer_classes(records), "is of another training: 10 classes, .* This is 9 classes, .* Move it"),
+            (first, "s.BATCH_SIZE = 16", records, "is of another training")):
+        content = content or path.read_bytes()
+        path.write_bytes(content)
+        process = start(script, folder, tmp_path, f"{small(script)}\n{before}")
+        printed, error = process.communicate(timeout=600)
+        assert process.returncode == 1 and printed == "" and "Traceback" not in error, error
+        assert re.search(f"{path.name} {said}", error.splitlines()[-1])
+        assert path.read_bytes() == content
+
+
+def fewer_classes(records):
+    """Return a folder with records of all but one of the classes."""
+    folder = records / "fewer"
+    if not folder.exists():
+        for part in "train", "val":
+            shutil.copytree(records / "pictures" / part, folder / "pictures" / part)
+            shutil.rmtree(folder / "pictures" / part / "9")
+            pack(folder / "pictures" / part, folder / part)
+    return folder
+
+
+TWO = {"torch": dict(launcher=["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]),
+       "keras": dict(JAX_NUM_CPU_DEVICES="2")}
+THREE = {"torch": dict(launcher=["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3"]),
+         "keras": dict(JAX_NUM_CPU_DEVICES="3")}
+
+
+@pytest.mark.parametrize("script", ["alexnet_torch", "alexnet_keras"])
+def test_two_workers_share_the_training_and_three_cannot(script, records, tmp_path):
+    library = script.partition("_")[2]
+    epochs = ended(start(script, records, tmp_path, small(script), **TWO[library]))
+    assert [int(number) for number, *_ in epochs] == [1, 2, 3]
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    *_, (_, loss, _, _) = ended(start(script, records, alone, small(script)))
+    assert float(epochs[-1][1]) == pytest.approx(float(loss), rel=0.2)
+    process = start(script, records, tmp_path, small(script), **THREE[library])
+    printed, error = process.communicate(timeout=600)
+    assert process.returncode == 1 and printed == "" and "A batch of 32 cannot be split evenly among 3" in error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_network_itself_trains(script, records, tmp_path):
+    folder = tmp_path / "records"
+    shutil.copytree(records / "val", folder / "train")
+    shutil.copytree(records / "val", folder / "val")
+    process = start(script, folder, tmp_path, "s.BATCH_SIZE = 16; s.EPOCHS = 1")
+    epochs = ended(process)
+    assert [int(number) for number, *_ in epochs] == [1, 2, 3] and float(epochs[-1][1]) < 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["alexnet", "inception"])
+def test_the_network_is_the_same_in_both_libraries(network):
+    process = subprocess.run([sys.executable, "-m", "imagenet.same", network], cwd=ROOT, text=True, capture_output=True)
+    assert process.returncode == 0, process.stderr
+    print(process.stdout)
+
+
+def executed(changes=(), appended=""):
+    """Execute predict.ipynb with some of its text changed and a cell appended; return what that printed."""
+    import nbclient
+    import nbformat
+
+    text = (ROOT / "imagenet" / "predict.ipynb").read_text("utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    notebook = nbformat.reads(text, 4)
+    notebook.cells.append(nbformat.v4.new_code_cell(appended))
+    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(ROOT / "imagenet")}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+    return notebook.cells[-1].outputs[0]["text"]
+
+
+@pytest.mark.slow
+def test_the_notebook_names_what_is_in_its_pictures():
+    answers = executed(appended="for p in predict(pictures): print(names[p.argmax()], float(p.max()))").splitlines()
+    (coffee, sure), (cat, _) = (line.rsplit(" ", 1) for line in answers)
+    assert coffee == "espresso" and 0.9 < float(sure) < 0.99 and cat in ("tiger cat", "Egyptian cat")
