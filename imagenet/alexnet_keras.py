@@ -71,7 +71,7 @@ def compile_model(model, rates):
         optimizer,
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=[keras.metrics.SparseTopKCategoricalAccuracy(1, name="top_1"),
-                          keras.metrics.SparseTopKCategoricalAccuracy(5, name="top_5")])
+                          keras.metrics.SparseTopKCategoricalAccuracy(min(5, model.output_shape[-1]), name="top_5")])
 
 
 # Training
@@ -81,11 +81,11 @@ def restore(run, model):
         return 0
     try:
         with h5py.File(CHECKPOINT) as file:
-            saved, epoch = file.attrs["run"], int(file.attrs["epoch"])
+            saved_run, epoch = file.attrs["run"], int(file.attrs["epoch"])
     except (OSError, KeyError):
         sys.exit(f"{CHECKPOINT} is damaged. Move it away to begin anew.")
-    if saved != run:
-        sys.exit(f"{CHECKPOINT} is of another training: {saved}. This is {run}. Move it away, or go back.")
+    if saved_run != run:
+        sys.exit(f"{CHECKPOINT} is of another training: {saved_run}. This is {run}. Move it away, or go back.")
     model.optimizer.build(model.trainable_variables)
     model.load_weights(CHECKPOINT)
     return epoch
@@ -104,6 +104,7 @@ def train(folder="records", epochs=EPOCHS, seed=0):
     rates = np.interp(np.linspace(0, 1, epochs * steps, endpoint=False), [0, 0.2, 1], [0, LEARNING_RATE, 0])
     compile_model(model, rates.astype(np.float32))
     run = f"{len(training.classes)} classes, {len(training)} pictures, {epochs=}, {seed=}, batches of {BATCH_SIZE}"
+    run += f", rate {LEARNING_RATE}"
     done = restore(run, model)
     if done == epochs:
         sys.exit(f"{CHECKPOINT} has all {epochs} epochs. Move it away to begin anew.")
@@ -126,4 +127,4 @@ def train(folder="records", epochs=EPOCHS, seed=0):
 
 
 if __name__ == "__main__":
-    train(*sys.argv[1:])
+    train(*sys.argv[1:2])

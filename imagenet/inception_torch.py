@@ -115,10 +115,11 @@ def restore(run, parts):
         return 0
     try:
         saved = torch.load(CHECKPOINT, DEVICE)
+        saved_run = saved["run"]
     except Exception:
         sys.exit(f"{CHECKPOINT} is damaged. Move it away to begin anew.")
-    if saved["run"] != run:
-        sys.exit(f"{CHECKPOINT} is of another training: {saved['run']}. This is {run}. Move it away, or go back.")
+    if saved_run != run:
+        sys.exit(f"{CHECKPOINT} is of another training: {saved_run}. This is {run}. Move it away, or go back.")
     for name, part in parts.items():
         part.load_state_dict(saved[name])
     return saved["epoch"]
@@ -140,6 +141,7 @@ def train(folder="records", epochs=EPOCHS, seed=0):
     schedule = optim.lr_scheduler.LambdaLR(
         optimizer, lambda i: float(np.interp(i / steps / epochs, [0, 0.2, 1], [0, 1, 0])))
     run = f"{len(training.classes)} classes, {len(training)} pictures, {epochs=}, {seed=}, batches of {BATCH_SIZE}"
+    run += f", rate {LEARNING_RATE}"
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     done = restore(run, parts)
     if done == epochs:
@@ -164,4 +166,4 @@ def train(folder="records", epochs=EPOCHS, seed=0):
 
 
 if __name__ == "__main__":
-    train(*sys.argv[1:])
+    train(*sys.argv[1:2])

@@ -26,7 +26,7 @@ from PIL import Image
 from common import machine
 from compare.scripts import ROOT
 from imagenet.pack import pack
-from imagenet.records import CROP, Records
+from imagenet.records import CROP, Records, decode
 
 CORES, BATCH_SIZE, ROUNDS = os.cpu_count(), 256, 3
 SCRIPTS = ["alexnet_torch", "alexnet_keras", "inception_torch", "inception_keras"]
@@ -76,9 +76,9 @@ def ours(_, shards):
 
 def crop(jpeg):
     """Return the picture in a JPEG as uint8 (224, 224, 3), cut and mirrored at random, as records.py does it."""
-    picture = simplejpeg.decode_jpeg(jpeg)
-    top, left, mirrored = np.random.randint(picture.shape[0] - CROP + 1), np.random.randint(33), np.random.randint(2)
-    return picture[top:top + CROP, left:left + CROP][:, ::-1 if mirrored else 1]
+    x = np.empty((1, CROP, CROP, 3), np.uint8)
+    decode(x, [(jpeg, 0, np.random.random(2), np.random.random() < 0.5)])
+    return x[0]
 
 
 def web_dataset(_, shards):

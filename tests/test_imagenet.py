@@ -68,7 +68,7 @@ def checkpoint(script):
 def test_they_have_the_rooms_of_the_twelve(script):
     lines = (ROOT / "imagenet" / f"{script}.py").read_text("utf-8").splitlines()
     assert [line for line in lines if line in ROOMS] == ROOMS
-    assert lines_of_code(ROOT / "imagenet" / f"{script}.py") <= 125 and max(map(len, lines)) <= 120
+    assert lines_of_code(ROOT / "imagenet" / f"{script}.py") <= 130 and max(map(len, lines)) <= 120
 
 
 SLOWLY = ("import time\nbatches = s.records.Records.batches\n"
