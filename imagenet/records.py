@@ -143,7 +143,7 @@ def read_index(folder):
 
 
 def decode(x, pictures):
-    """Decode each of `pictures`, (JPEG, label, (down, right), mirrored), into its place in x, uint8 (n, 224, 224, 3)."""
+    """Decode `pictures`, each a (JPEG, label, (down, right), mirrored), into x, uint8 (n, 224, 224, 3)."""
     for image, (jpeg, _, cut, mirrored) in zip(x, pictures):
         picture = simplejpeg.decode_jpeg(jpeg)
         top, left = (int((length - CROP + 1) * share) for length, share in zip(picture.shape, cut))
