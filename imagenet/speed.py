@@ -30,7 +30,7 @@ from imagenet.records import CROP, Records, decode
 
 CORES, BATCH_SIZE, ROUNDS = os.cpu_count(), 256, 3
 SCRIPTS = ["alexnet_torch", "alexnet_keras", "inception_torch", "inception_keras"]
-STEPS = 8  # of a training, in each of the ROUNDS
+STEPS = 5  # of a training, in each of the ROUNDS
 
 
 def photograph(rng):
@@ -210,10 +210,10 @@ def training():
                       f"{lost:.1%} |", flush=True)
 
 
-def packing():
-    """Print how long pack.py takes for 2,000 pictures and for 20,000, and how much memory."""
+def packing(counts=(2000, 20_000)):
+    """Print how long pack.py takes for so many pictures, and how much memory."""
     print("| pictures | s | pictures per s | memory, MB |\n| --: | --: | --: | --: |")
-    for count in 2000, 20_000:
+    for count in counts:
         with tempfile.TemporaryDirectory() as folder:
             photographs(f"{folder}/pictures", count)
             start, most = time.perf_counter(), 0

@@ -159,6 +159,20 @@ def test_the_network_is_the_same_in_both_libraries(network):
     print(process.stdout)
 
 
+@pytest.mark.slow
+def test_what_the_readme_says_of_speed_is_measured():
+    code = ("import imagenet.speed as s; s.ROUNDS, s.BATCH_SIZE, s.STEPS, s.SCRIPTS = 1, 16, 1, ['inception_torch']\n"
+            "s.reading(64); s.packing([40, 80]); s.training()")
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True)
+    assert process.returncode == 0, process.stderr
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in process.stdout.splitlines() if "|" in line]
+    readme = (ROOT / "imagenet" / "README.md").read_text("utf-8")
+    heads = [row for row, below in zip(rows, rows[1:]) if below[0].startswith("--")]
+    assert len(heads) == 3 and all(f"| {' | '.join(head)} |" in readme for head in heads)
+    figures = [float(cell.replace(",", "")) for row in rows for cell in row if re.fullmatch(r"[\d.,]+", cell)]
+    assert len(figures) >= 16 and min(figures) > 0  # two ways to read, two numbers of pictures, two of workers
+
+
 def executed(changes=(), appended=""):
     """Execute predict.ipynb with some of its text changed and a cell appended; return what that printed."""
     import nbclient
