@@ -82,8 +82,12 @@ def test_every_picture_is_read_once_with_its_label(packed):
     assert sorted(sum(batches, [])) == list(range(COUNT))
 
 
-def test_training_has_another_order_every_epoch_and_the_same_from_the_same_seed(packed):
-    records = Records(packed)
+@pytest.mark.parametrize("shards", [1, SHARDS])
+def test_training_has_another_order_every_epoch_and_the_same_from_the_same_seed(shards, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(packing, "SHARD", COUNT // shards)
+    pack(pictures, tmp_path)
+    records = Records(tmp_path)
+    assert len(records.shards) == shards
     one, again, other, other_seed = (numbers(records.batches(32, seed)) for seed in ([1, 1], [1, 1], [1, 2], [2, 1]))
     assert one == again and len({str(each) for each in (one, other, other_seed)}) == 3
     assert [len(batch) for batch in one] == [32, 32]  # what does not fill a batch is left out
