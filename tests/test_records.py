@@ -83,7 +83,7 @@ def test_every_picture_is_read_once_with_its_label(packed):
 
 
 @pytest.mark.parametrize("shards", [1, SHARDS])
-def test_training_has_another_order_every_epoch_and_the_same_from_the_same_seed(shards, pictures, tmp_path, monkeypatch):
+def test_every_epoch_has_another_order_and_the_same_seed_the_same(shards, pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(packing, "SHARD", COUNT // shards)
     pack(pictures, tmp_path)
     records = Records(tmp_path)
