@@ -10,6 +10,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from weakref import finalize
 
 import numpy as np
 import simplejpeg
@@ -34,6 +35,7 @@ class Records:
     def __init__(self, folder):
         self.folder, index = Path(folder), read_index(Path(folder))
         self.classes, self.shards = index["classes"], dict(sorted(index["shards"].items()))
+        self.free = {}  # memory of batches that are no longer in use, by their size
         if len(self.shards) < index["planned"]:
             raise RecordsError(f"{folder} has {len(self.shards)} of {index['planned']} shards: its packing was "
                                "interrupted. The command that began it goes on with it.")
@@ -60,11 +62,13 @@ class Records:
             last = first + len(self) // size // batch_size * batch_size
         threads = os.cpu_count()
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(threads) as decoders:
-            pictures = self._pictures(first, last, seed, reader)
+            pictures, free = self._pictures(first, last, seed, reader), self.free.setdefault(batch_size, [])
 
             def begin(at):
                 chosen = list(islice(pictures, min(batch_size, last - at)))
-                x = np.empty((len(chosen), CROP, CROP, 3), np.uint8)
+                memory = free.pop() if free else bytearray(batch_size * CROP * CROP * 3)
+                x = np.ndarray((len(chosen), CROP, CROP, 3), np.uint8, memory)
+                finalize(x, free.append, memory)  # once nobody refers to x; memory that is new costs half a decoding
                 parts = [decoders.submit(decode, x[i::threads], chosen[i::threads]) for i in range(threads)]
                 return parts, x, np.array([label for _, label, *_ in chosen])
 
@@ -93,8 +97,8 @@ class Records:
             if seed is not None:  # for each shard anew, because each process reads only some
                 rng = np.random.default_rng([*seed, 1 + i])
                 places, cuts, mirrored = rng.permutation(n), rng.random((n, 2)), rng.random(n) < 0.5
-            for place in places[start:stop]:
-                yield *shard[place], cuts[place], mirrored[place]
+            for place, cut, flip in zip(*(each[start:stop].tolist() for each in (places, cuts, mirrored))):
+                yield *shard[place], cut, flip
 
     def _read(self, name):
         """Return [(JPEG, label)] of a shard, if its checksum is that of the index."""
@@ -145,14 +149,11 @@ def read_index(folder):
 def decode(x, pictures):
     """Decode `pictures`, each a (JPEG, label, (down, right), mirrored), into x, uint8 (n, 224, 224, 3)."""
     for image, (jpeg, _, cut, mirrored) in zip(x, pictures):
-        picture = simplejpeg.decode_jpeg(jpeg)
+        picture = simplejpeg.decode_jpeg(jpeg, "BGR" if mirrored else "RGB")
         top, left = (int((length - CROP + 1) * share) for length, share in zip(picture.shape, cut))
         picture = picture[top:top + CROP, left:left + CROP]
-        if mirrored:
-            for channel in range(3):  # a fifth of the time that NumPy takes for all at once, as long as for decoding
-                image[..., channel] = picture[:, ::-1, channel]
-        else:
-            image[:] = picture
+        # To copy a row's bytes backwards, colors included, takes a fifth of what its pixels backwards would take.
+        image[:] = picture[:, ::-1, ::-1] if mirrored else picture
 
 
 def _begun(begin, items, ahead):
