@@ -182,12 +182,12 @@ def steps_per_s(name, folder):
             model.fit(batches, steps_per_epoch=STEPS, verbose=0)
 
     batch = next(training.batches(share, [0, 0], rank, size))
-    run(iter([batch] * STEPS))
+    run(batch for _ in range(STEPS))
     for epoch in range(ROUNDS):
-        own = training.batches(share, [0, epoch], rank, size)
-        for way, batches in ("memory", iter([batch] * STEPS)), ("records", own):
+        own = islice(training.batches(share, [0, epoch], rank, size), STEPS)
+        for way, batches in ("memory", (batch for _ in range(STEPS))), ("records", (each for each in own)):
             start = time.perf_counter()
-            run(islice(batches, STEPS))
+            run(batches)  # a generator, because Keras takes no other iterator
             rates[way].append(STEPS * script.BATCH_SIZE / (time.perf_counter() - start))
     if rank == 0:
         print(json.dumps(rates))
