@@ -153,8 +153,8 @@ def reading(count=10_000):
         print(f"| {name} | {median(found):,.0f} | {share:.0%} |")
 
 
-def steps_per_s(name, folder):
-    """Print as JSON how many pictures per s a script trains on, from memory and from records: ROUNDS of each."""
+def steps_per_s(name, folder, steps, rounds):
+    """Print as JSON how many pictures per s a script trains on, from memory and from records, in each of the rounds."""
     script = import_module(f"imagenet.{name}")
     training = Records(f"{folder}/train")
     rates = {"memory": [], "records": []}
@@ -179,16 +179,16 @@ def steps_per_s(name, folder):
         script.compile_model(model, np.full(10_000, 0.001, np.float32))
 
         def run(batches):
-            model.fit(batches, steps_per_epoch=STEPS, verbose=0)
+            model.fit(batches, steps_per_epoch=steps, verbose=0)
 
     batch = next(training.batches(share, [0, 0], rank, size))
-    run(batch for _ in range(STEPS))
-    for epoch in range(ROUNDS):
-        own = islice(training.batches(share, [0, epoch], rank, size), STEPS)
-        for way, batches in ("memory", (batch for _ in range(STEPS))), ("records", (each for each in own)):
+    run(batch for _ in range(steps))
+    for epoch in range(rounds):
+        own = islice(training.batches(share, [0, epoch], rank, size), steps)
+        for way, batches in ("memory", (batch for _ in range(steps))), ("records", (each for each in own)):
             start = time.perf_counter()
             run(batches)  # a generator, because Keras takes no other iterator
-            rates[way].append(STEPS * script.BATCH_SIZE / (time.perf_counter() - start))
+            rates[way].append(steps * script.BATCH_SIZE / (time.perf_counter() - start))
     if rank == 0:
         print(json.dumps(rates))
 
@@ -205,7 +205,8 @@ def training():
                 if name.endswith("torch") and workers > 1:
                     start += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(workers), "-m"]
                 process = subprocess.run(
-                    [*start, "imagenet.speed", "steps", name, folder], check=True, text=True, stdout=subprocess.PIPE,
+                    [*start, "imagenet.speed", "steps", name, folder, str(STEPS), str(ROUNDS)],
+                    check=True, text=True, stdout=subprocess.PIPE,
                     env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": str(workers)})
                 rates = json.loads(process.stdout.splitlines()[-1])
                 lost = median(1 - b / a for a, b in zip(rates["memory"], rates["records"]))
@@ -232,7 +233,7 @@ def packing(counts=(2000, 20_000)):
 if __name__ == "__main__":
     commands = {"reading": reading, "training": training, "packing": packing}
     if sys.argv[1:2] == ["steps"]:  # what training() starts
-        steps_per_s(*sys.argv[2:])
+        steps_per_s(*sys.argv[2:4], *map(int, sys.argv[4:]))
     elif len(sys.argv) == 2 and sys.argv[1] in commands:
         commands[sys.argv[1]]()
         print("\n{processor}, {cores} cores, {memory}, {system}, Python {python}.".format(**machine.describe()))
