@@ -53,7 +53,8 @@ def build_model(classes):
 
 def accuracies(validation, model):
     """Return the shares of pictures whose class is the first guess, and among the first five."""
-    found = model.evaluate(filled(validation.batches(BATCH_SIZE)), verbose=0, return_dict=True)
+    steps = -(-len(validation) // BATCH_SIZE)
+    found = model.evaluate(filled(validation.batches(BATCH_SIZE)), steps=steps, verbose=0, return_dict=True)
     return found["top_1"], found["top_5"]
 
 
@@ -114,8 +115,9 @@ def train(folder="records", epochs=EPOCHS, seed=0):
                 layer.seed_generator.state.assign([seed + i, epoch])
         start = perf_counter()
         batches = training.batches(BATCH_SIZE, [seed, epoch])
-        loss, = model.fit(batches, steps_per_epoch=steps, verbose=int(sys.stdout.isatty())).history["loss"]
+        history = model.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=int(sys.stdout.isatty())).history
         seconds = perf_counter() - start
+        loss, = history["loss"]
         top_1, top_5 = accuracies(validation, model)
         print(f"epoch {epoch:2}  loss {loss:.3f}  validation top-1 {top_1:.2%} top-5 {top_5:.2%}  {seconds:.1f} s  "
               f"{steps * BATCH_SIZE / seconds:.0f} images per s", flush=True)

@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["jax", "keras", "numpy", "requests", "simplejpeg"]
 # ///
-"""Inception with batch normalization in Keras: python -m imagenet.inception_keras [RECORDS]; devices: as AlexNet."""
+"""Inception with batch normalisation in Keras: python -m imagenet.inception_keras [RECORDS]; devices: as AlexNet."""
 import os
 import sys
 from time import perf_counter
@@ -45,7 +45,7 @@ def conv(x, outputs, size=1, stride=1):
     if stride == 2:
         x = layers.ZeroPadding2D(size // 2)(x)  # on both sides; "same" would be on one
     x = layers.Conv2D(outputs, size, stride, "same" if stride == 1 else "valid", use_bias=False,
-                      kernel_initializer="he_normal")(x)  # the normalization has a bias
+                      kernel_initializer="he_normal")(x)  # the normalisation has a bias
     return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
 
 
@@ -75,7 +75,8 @@ def build_model(classes):
 
 def accuracies(validation, model):
     """Return the shares of pictures whose class is the first guess, and among the first five."""
-    found = model.evaluate(filled(validation.batches(BATCH_SIZE)), verbose=0, return_dict=True)
+    steps = -(-len(validation) // BATCH_SIZE)
+    found = model.evaluate(filled(validation.batches(BATCH_SIZE)), steps=steps, verbose=0, return_dict=True)
     return found["top_1"], found["top_5"]
 
 
@@ -133,8 +134,9 @@ def train(folder="records", epochs=EPOCHS, seed=0):
     for epoch in range(done + 1, epochs + 1):
         start = perf_counter()
         batches = training.batches(BATCH_SIZE, [seed, epoch])
-        loss, = model.fit(batches, steps_per_epoch=steps, verbose=int(sys.stdout.isatty())).history["loss"]
+        history = model.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=int(sys.stdout.isatty())).history
         seconds = perf_counter() - start
+        loss, = history["loss"]
         top_1, top_5 = accuracies(validation, model)
         print(f"epoch {epoch:2}  loss {loss:.3f}  validation top-1 {top_1:.2%} top-5 {top_5:.2%}  {seconds:.1f} s  "
               f"{steps * BATCH_SIZE / seconds:.0f} images per s", flush=True)

@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["numpy", "requests", "simplejpeg", "torch", "tqdm"]
 # ///
-"""Inception with batch normalization in PyTorch: python -m imagenet.inception_torch [RECORDS], or by torchrun."""
+"""Inception with batch normalisation in PyTorch: python -m imagenet.inception_torch [RECORDS], or by torchrun."""
 import os
 import sys
 from time import perf_counter
@@ -49,7 +49,7 @@ class Branches(nn.ModuleList):
 
 def conv(inputs, outputs, size=1, stride=1):
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False),  # the normalization has a bias
+        nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False),  # the normalisation has a bias
         nn.BatchNorm2d(outputs, eps=1e-3), nn.ReLU())
 
 

@@ -179,7 +179,7 @@ def steps_per_s(name, folder, steps, rounds):
         script.compile_model(model, np.full(10_000, 0.001, np.float32))
 
         def run(batches):
-            model.fit(batches, steps_per_epoch=steps, verbose=0)
+            model.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=0)
 
     batch = next(training.batches(share, [0, 0], rank, size))
     run(batch for _ in range(steps))

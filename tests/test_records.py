@@ -1,4 +1,5 @@
 """Packed pictures: all of them once, as they were, in whole shards, whatever stands in the folders or happens."""
+import hashlib
 import io
 import json
 import os
@@ -212,9 +213,23 @@ def test_a_damaged_shard_is_named_and_made_anew(damage, pictures, packed):
     shard.write_bytes(damage(before[shard.name]))
     with pytest.raises(RecordsError, match=r"00002\.tar is damaged: .* Delete it, and pack"):
         list(Records(packed).batches(16, [0, 1]))
+    shard.write_bytes(before[shard.name])
+    records = Records(packed)
+    list(records.batches(16, [0, 1]))
+    shard.write_bytes(damage(before[shard.name]))  # between two epochs
+    with pytest.raises(RecordsError, match=r"00002\.tar is damaged: .* Delete it, and pack"):
+        list(records.batches(16, [0, 2]))
     shard.unlink()
     pack(pictures, packed)
     assert content(packed) == before
+
+
+def test_a_shard_is_checked_once_as_long_as_its_file_is_the_same(packed, monkeypatch):
+    records, sha256, checked = Records(packed), hashlib.sha256, []
+    monkeypatch.setattr(hashlib, "sha256", lambda content: checked.append(content) or sha256(content))
+    for epoch in 1, 2, 3:
+        list(records.batches(16, [0, epoch]))
+    assert len(checked) == SHARDS
 
 
 @pytest.mark.parametrize("index", ["", "{", None], ids=["empty", "cut short", "missing"])
