@@ -75,8 +75,12 @@ def _listed(folder):
     classes = sorted(each.name for each in folder.iterdir() if each.is_dir() and each.name[0] != ".")
     if not classes:
         raise RecordsError(f"{folder} has no sub-folders, and so no classes. {needed}")
-    names = [(label, name) for label, of_class in enumerate(classes)
-             for name in sorted(os.listdir(folder / of_class)) if name[0] != "."]
+    names = []
+    for label, of_class in enumerate(classes):
+        found = [each for each in os.scandir(folder / of_class) if each.name[0] != "."]
+        if found and all(each.is_dir() for each in found):
+            raise RecordsError(f"{folder / of_class} has folders in it instead of pictures: {found[0].name}. {needed}")
+        names += sorted((label, each.name) for each in found)
     if empty := sorted({*range(len(classes))} - {label for label, _ in names}):
         raise RecordsError(f"{len(empty)} of the {len(classes)} sub-folders of {folder} have nothing in them, "
                            f"{classes[empty[0]]} among them. Fill or delete them: a class needs pictures to be learnt.")
@@ -109,10 +113,11 @@ def _pack_shard(pictures, classes, names, places, path, bar, stop):
                     tar.addfile(header, io.BytesIO(content))
         with open(temporary, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        size = temporary.stat().st_size
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    return {"pictures": len(places) - len(left_out), "sha256": sha256, "left_out": left_out}
+    return {"pictures": len(places) - len(left_out), "bytes": size, "sha256": sha256, "left_out": left_out}
 
 
 def _shrunk(path):
@@ -130,7 +135,8 @@ def main():
     if len(sys.argv) != 3:
         sys.exit("python -m imagenet.pack PICTURES RECORDS: from which folder, into which?")
     shards = pack(*sys.argv[1:])["shards"].values()
-    print(f"{sys.argv[2]}: {sum(shard['pictures'] for shard in shards):,} pictures in {len(shards)} shards")
+    number = "a shard" if len(shards) == 1 else f"{len(shards):,} shards"
+    print(f"{sys.argv[2]}: {sum(shard['pictures'] for shard in shards):,} pictures in {number}")
     for name, reason in (left_out for shard in shards for left_out in shard["left_out"].items()):
         print(f"left out: {name}: {reason}")
 

@@ -40,6 +40,8 @@ class Records:
         if len(self.shards) < index["planned"]:
             raise RecordsError(f"{folder} has {len(self.shards)} of {index['planned']} shards: its packing was "
                                "interrupted. The command that began it goes on with it.")
+        for name in self.shards:  # at once, not after hours, if a copy was cut short
+            self._status(name)
 
     def __len__(self):
         return sum(shard["pictures"] for shard in self.shards.values())
@@ -107,18 +109,33 @@ class Records:
         A file that has not changed since it was checked is not checked again: on a processor without instructions for
         SHA-256 that would take a sixth of the time of decoding.
         """
-        path, remedy = self.folder / name, "Delete it, and pack the same pictures again: only what is missing is made."
+        status = self._status(name)
         try:
-            status, content = path.stat(), path.read_bytes()
+            content = (self.folder / name).read_bytes()
         except OSError as error:
-            raise RecordsError(f"{path} cannot be read: {error.strerror}. {remedy}") from None
+            raise RecordsError(f"{self.folder / name} cannot be read: {error.strerror}. Has it the right owner, "
+                               "and is the disk in order?") from None
         state = status.st_size, status.st_mtime_ns
         if self.checked.get(name) != state and hashlib.sha256(content).hexdigest() != self.shards[name]["sha256"]:
-            raise RecordsError(f"{path} is damaged: its {len(content):,} bytes do not have the checksum that is in "
-                               f"index.json. {remedy}")
+            raise self._damaged(name, "does not have the checksum that is in index.json")
         self.checked[name] = state
         files = _files(memoryview(content))
         return [(jpeg, int(bytes(label))) for jpeg, label in zip(files, files)]
+
+    def _status(self, name):
+        """Return what the system knows of a shard's file, if it is there and as long as index.json says."""
+        try:
+            status = (self.folder / name).stat()
+        except FileNotFoundError:
+            raise RecordsError(f"{self.folder / name} is missing. Pack the same pictures again: only what is "
+                               "missing is made.") from None
+        if status.st_size != self.shards[name]["bytes"]:
+            raise self._damaged(name, f"has {status.st_size:,} bytes instead of {self.shards[name]['bytes']:,}")
+        return status
+
+    def _damaged(self, name, how):
+        return RecordsError(f"{self.folder / name} is damaged: it {how}. Delete it, and pack the same pictures again: "
+                            "only what is missing is made.")
 
 
 def load(folder, batch_size):
@@ -127,6 +144,9 @@ def load(folder, batch_size):
     Raises:
         RecordsError: they cannot be read, do not have the same classes, or do not fill a batch.
     """
+    if Path(folder, "index.json").exists():
+        raise RecordsError(f"{folder} is only one part of the records. Name the folder that has it and the other as "
+                           "train and val.")
     training, validation = Records(Path(folder, "train")), Records(Path(folder, "val"))
     if training.classes != validation.classes:
         raise RecordsError(f"{training.folder} has {len(training.classes)} classes, {validation.folder} has "
@@ -158,9 +178,14 @@ def decode(x, pictures):
     for image, (jpeg, _, cut, mirrored) in zip(x, pictures):
         picture = simplejpeg.decode_jpeg(jpeg, "BGR" if mirrored else "RGB")
         top, left = (int((length - CROP + 1) * share) for length, share in zip(picture.shape, cut))
-        picture = picture[top:top + CROP, left:left + CROP]
-        # To copy a row's bytes backwards, colours included, takes a fifth of what its pixels backwards would take.
-        image[:] = picture[:, ::-1, ::-1] if mirrored else picture
+        if mirrored:
+            # A row's bytes backwards, colours included: words of eight backwards, each read in the other byte order. By
+            # single bytes this would take a fifth of the time of decoding, by pixels more.
+            words = np.ndarray((CROP, CROP * 3 // 8), ">u8", picture, top * picture.strides[0] + 3 * left,
+                               (picture.strides[0], 8))
+            image.reshape(CROP, -1).view("<u8")[:] = words[:, ::-1]
+        else:
+            image[:] = picture[top:top + CROP, left:left + CROP]
 
 
 def _begun(begin, items, ahead):

@@ -209,7 +209,8 @@ def training():
                     check=True, text=True, stdout=subprocess.PIPE,
                     env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": str(workers)})
                 memory, records = map(median, json.loads(process.stdout.splitlines()[-1]).values())
-                print(f"| `{name}.py` | {workers} | {memory:.2f} | {records:.2f} | {1 - records / memory:.1%} |", flush=True)
+                lost = 1 - records / memory
+                print(f"| `{name}.py` | {workers} | {memory:.2f} | {records:.2f} | {lost:.1%} |", flush=True)
 
 
 def packing(counts=(2000, 20_000)):

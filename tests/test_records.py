@@ -108,10 +108,11 @@ def test_each_process_reads_its_share(packed, size):
 
 
 def test_a_process_reads_only_the_shards_of_its_share(packed):
+    records = Records(packed)
     (packed / "00004.tar").unlink()
-    assert len(sum(numbers(Records(packed).batches(4, None, 0, 2)), [])) == COUNT // 2
-    with pytest.raises(RecordsError, match="00004.tar cannot be read"):
-        list(Records(packed).batches(4, None, 1, 2))
+    assert len(sum(numbers(records.batches(4, None, 0, 2)), [])) == COUNT // 2
+    with pytest.raises(RecordsError, match="00004.tar is missing"):
+        list(records.batches(4, None, 1, 2))
 
 
 def test_pictures_are_cut_and_mirrored_at_random_for_training_and_in_the_middle_for_validation(tmp_path):
@@ -195,8 +196,10 @@ def test_what_cannot_be_decoded_is_named_and_the_rest_is_packed(pictures, tmp_pa
     (lambda folder: write(Image.new("RGB", (9, 9)), folder / "1.jpg"), "no sub-folders"),
     (lambda folder: folder.rmdir(), "not a folder"),
     (lambda folder: [write(Image.new("RGB", (9, 9)), folder / "dog" / "1.jpg"), (folder / "cat").mkdir()],
-     "1 of the 2 .* nothing in them, cat among them")],
-    ids=["no class folders", "pictures but no folders", "no folder", "an empty class folder"])
+     "1 of the 2 .* nothing in them, cat among them"),
+    (lambda folder: write(Image.new("RGB", (9, 9)), folder / "train" / "dog" / "1.jpg"),
+     "pictures/train has folders in it instead of pictures: dog")],
+    ids=["no class folders", "pictures but no folders", "no folder", "an empty class folder", "one level too high"])
 def test_folders_without_classes_or_pictures_are_refused(prepare, said, tmp_path):
     (tmp_path / "pictures").mkdir()
     prepare(tmp_path / "pictures")
@@ -220,8 +223,16 @@ def test_a_damaged_shard_is_named_and_made_anew(damage, pictures, packed):
     with pytest.raises(RecordsError, match=r"00002\.tar is damaged: .* Delete it, and pack"):
         list(records.batches(16, [0, 2]))
     shard.unlink()
+    with pytest.raises(RecordsError, match=r"00002\.tar is missing\. Pack the same"):
+        Records(packed)
     pack(pictures, packed)
     assert content(packed) == before
+
+
+def test_a_shard_that_is_cut_short_is_named_before_the_training_begins(packed):
+    (packed / "00004.tar").write_bytes((packed / "00004.tar").read_bytes()[:-1])
+    with pytest.raises(RecordsError, match=r"00004\.tar is damaged: it has [\d,]+ bytes instead of"):
+        Records(packed)
 
 
 def test_a_shard_is_checked_once_as_long_as_its_file_is_the_same(packed, monkeypatch):
@@ -253,6 +264,8 @@ def test_training_and_validation_have_to_have_the_same_classes_and_fill_a_batch(
     pack(pictures, tmp_path / "train")
     shutil.copytree(tmp_path / "train", tmp_path / "val")
     assert [len(records) for records in load(tmp_path, 32)] == [COUNT, COUNT]
+    with pytest.raises(RecordsError, match="train is only one part of the records"):
+        load(tmp_path / "train", 32)
     with pytest.raises(RecordsError, match="80 pictures to train on and 80 to validate on; 128 make a batch"):
         load(tmp_path, 128)
     index = json.loads((tmp_path / "val" / "index.json").read_text())
