@@ -126,8 +126,7 @@ def train(folder="records", epochs=EPOCHS, seed=0):
     steps = len(training) // BATCH_SIZE
     rates = np.interp(np.linspace(0, 1, epochs * steps, endpoint=False), [0, 0.2, 1], [0, LEARNING_RATE, 0])
     compile_model(model, rates.astype(np.float32))
-    run = f"{len(training.classes)} classes, {len(training)} pictures, {epochs=}, {seed=}, batches of {BATCH_SIZE}"
-    run += f", rate {LEARNING_RATE}"
+    run = f"{len(training.classes)} classes, {len(training)} pictures, {epochs=} {seed=} {BATCH_SIZE=} {LEARNING_RATE=}"
     done = restore(run, model)
     if done == epochs:
         sys.exit(f"{CHECKPOINT} has all {epochs} epochs. Move it away to begin anew.")

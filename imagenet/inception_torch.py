@@ -3,6 +3,7 @@
 # dependencies = ["numpy", "requests", "simplejpeg", "torch", "tqdm"]
 # ///
 """Inception with batch normalisation in PyTorch: python -m imagenet.inception_torch [RECORDS], or by torchrun."""
+import gc
 import os
 import sys
 from time import perf_counter
@@ -135,13 +136,11 @@ def train(folder="records", epochs=EPOCHS, seed=0):
     training, validation = records.load(folder, BATCH_SIZE)
     torch.manual_seed(seed)
     model = build_model(len(training.classes))
-    share = BATCH_SIZE // SIZE
-    steps = len(training) // SIZE // share
+    steps = len(training) // BATCH_SIZE
     optimizer = optim.SGD(model.parameters(), LEARNING_RATE, MOMENTUM, weight_decay=WEIGHT_DECAY)
     schedule = optim.lr_scheduler.LambdaLR(
         optimizer, lambda i: float(np.interp(i / steps / epochs, [0, 0.2, 1], [0, 1, 0])))
-    run = f"{len(training.classes)} classes, {len(training)} pictures, {epochs=}, {seed=}, batches of {BATCH_SIZE}"
-    run += f", rate {LEARNING_RATE}"
+    run = f"{len(training.classes)} classes, {len(training)} pictures, {epochs=} {seed=} {BATCH_SIZE=} {LEARNING_RATE=}"
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     done = restore(run, parts)
     if done == epochs:
@@ -150,7 +149,7 @@ def train(folder="records", epochs=EPOCHS, seed=0):
     joined = nn.parallel.DistributedDataParallel(model) if SIZE > 1 else model
     for epoch in range(done + 1, epochs + 1):
         start, losses = perf_counter(), []
-        batches = training.batches(share, [seed, epoch], RANK, SIZE)
+        batches = training.batches(BATCH_SIZE // SIZE, [seed, epoch], RANK, SIZE)
         for x, y in tqdm(batches, total=steps, leave=False, disable=None if RANK == 0 else True):
             losses.append(step(x, y, joined, optimizer, schedule))
         seconds = perf_counter() - start
@@ -162,6 +161,10 @@ def train(folder="records", epochs=EPOCHS, seed=0):
             states = {name: part.state_dict() for name, part in parts.items()}
             torch.save({"run": run, "classes": training.classes, "epoch": epoch, **states}, CHECKPOINT + ".part")
             os.replace(CHECKPOINT + ".part", CHECKPOINT)  # whole, or not there
+    if SIZE > 1:
+        del joined
+        gc.collect()  # of it, too, which could abort the process if it outlived its group
+        distributed.destroy_process_group()
     return top_1
 
 

@@ -4,6 +4,7 @@
     python -m imagenet.speed training    pictures per s: steps on a batch in memory and on records, one worker and two
     python -m imagenet.speed packing     seconds and memory for 2,000 and for 20,000 pictures
 """
+import gc
 import io
 import json
 import os
@@ -191,6 +192,10 @@ def steps_per_s(name, folder, steps, rounds):
             rates[way].append(steps * script.BATCH_SIZE / (time.perf_counter() - start))
     if rank == 0:
         print(json.dumps(rates))
+    if size > 1:
+        del joined
+        gc.collect()  # of it, too, which could abort the process if it outlived its group
+        script.distributed.destroy_process_group()
 
 
 def training():

@@ -4,6 +4,7 @@
 
 prints the tables of parallel/README.md, which says what the letters mean. Each process has one thread.
 """
+import gc
 import os
 import sys
 from functools import partial
@@ -64,7 +65,8 @@ def table(head, rows):
 
 def main():
     distributed.init_process_group()
-    measure()  # whose models are gone when it ends: one that outlived its group could abort the process at its end
+    measure()
+    gc.collect()  # of its models, in cycles by PyTorch: one that outlived its group could abort the process at its end
     distributed.destroy_process_group()
 
 
