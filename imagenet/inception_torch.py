@@ -163,7 +163,7 @@ def train(folder="records", epochs=EPOCHS, seed=0):
             os.replace(CHECKPOINT + ".part", CHECKPOINT)  # whole, or not there
     if SIZE > 1:
         del joined
-        gc.collect()  # of it, too, which could abort the process if it outlived its group
+        gc.collect()  # it is in a cycle, and could abort the process if it outlived its group
         distributed.destroy_process_group()
     return top_1
 

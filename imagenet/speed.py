@@ -194,7 +194,7 @@ def steps_per_s(name, folder, steps, rounds):
         print(json.dumps(rates))
     if size > 1:
         del joined
-        gc.collect()  # of it, too, which could abort the process if it outlived its group
+        gc.collect()  # it is in a cycle, and could abort the process if it outlived its group
         script.distributed.destroy_process_group()
 
 

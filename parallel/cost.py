@@ -66,7 +66,7 @@ def table(head, rows):
 def main():
     distributed.init_process_group()
     measure()
-    gc.collect()  # of its models, in cycles by PyTorch: one that outlived its group could abort the process at its end
+    gc.collect()  # a model is in a cycle, and could abort the process at its end if it outlived its group
     distributed.destroy_process_group()
 
 
