@@ -4,8 +4,8 @@
     python -m compare 'mlp_*' --seeds 3  names or patterns; seeds 0, 1, 2
     python -m compare --quick            two epochs on the sample, to see it work
     python -m compare --resume           what an interrupted comparison still lacks
-    python -m compare --parallel         the scripts in parallel/, with one worker and with two
-    RETIRED_PYTHON=path/to/bin/python python -m compare    also those in retired/, in their own environment
+    python -m compare --parallel         the scripts in extras/parallel/, with one worker and with two
+    RETIRED_PYTHON=path/to/bin/python python -m compare    also those in extras/retired/, in their own environment
 
 Every run is a fresh interpreter that calls the script's train(epochs, seed), with the same number of threads
 for all. compare/results/comparison.json holds every epoch of every run, written after each; docs/comparison.md the
@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 import mnist
-from common.whole import write
+from compare.atomic import write
 from compare.measure import PARALLEL_RESULTS, RESULTS, measure, settled
 from compare.scripts import AVAILABLE, PARALLEL, RETIRED_PYTHON, ROOT, SCRIPTS, WORKERS
 from compare.table import HEAD, PARALLEL_HEAD, README_HEAD, conditions, markdown, parallel_rows, rows
@@ -42,15 +42,15 @@ def parse(argv):
     parser.add_argument("--quick", action="store_true", help="two epochs on the sample")
     parser.add_argument("--resume", action="store_true", help="keep the runs that are there, make those that are not")
     parser.add_argument("--parallel", action="store_true",
-                        help="the scripts in parallel/, and those in retired/, on one worker or device and on two")
+                        help="the scripts in extras/parallel/ and extras/retired/, on one worker or device and on two")
     parser.add_argument("--readme", action="store_true",
-                        help="also put the table into README.md, that of --parallel into parallel/ and retired/")
+                        help="also put the table into README.md, that of --parallel into those of the two extras")
     arguments = parser.parse_args(argv)
     names = [name.removesuffix(".py") for name in arguments.scripts]
     scripts = PARALLEL + AVAILABLE[len(SCRIPTS):] if arguments.parallel else AVAILABLE
     if unknown := [name for name in names if not fnmatch.filter(scripts, name)]:
-        parser.error(f"no script is named {' or '.join(unknown)}; there are {', '.join(scripts)}"
-                     f"{'' if RETIRED_PYTHON else '; and those of retired/, once RETIRED_PYTHON names their Python'}.")
+        more = "" if RETIRED_PYTHON else "; and those of extras/retired/, once RETIRED_PYTHON names their Python"
+        parser.error(f"no script is named {' or '.join(unknown)}; there are {', '.join(scripts)}{more}.")
     for option in "epochs", "seeds", "threads", "timeout":
         if (value := getattr(arguments, option)) is not None and value <= 0:
             parser.error(f"--{option} is {value}, but has to be 1 or more.")
@@ -103,12 +103,12 @@ def main(argv=None):
         written += [docs / "comparison.md", docs / "comparison.svg"]
     if arguments.readme:
         begin, end = "<!-- table -->\n", "<!-- end -->"
-        folders = {each[0].split("/")[0] for each in parallel_rows(saved)} if arguments.parallel else [""]
-        root, head = ("../", PARALLEL_HEAD) if arguments.parallel else ("", README_HEAD)
+        folders = {each[0].rpartition("/")[0] for each in parallel_rows(saved)} if arguments.parallel else [""]
+        head = PARALLEL_HEAD if arguments.parallel else README_HEAD
         for folder in sorted(folders):
             readme = ROOT / folder / "README.md"
             before, rest = readme.read_text("utf-8").split(begin)
-            write(readme, f"{before}{begin}{markdown(saved, root, head, folder)}\n{end}{rest.split(end, 1)[1]}")
+            write(readme, f"{before}{begin}{markdown(saved, head=head, folder=folder)}\n{end}{rest.split(end, 1)[1]}")
             written.append(readme)
     console.print(f"In {', '.join(str(each.relative_to(ROOT)) for each in written)}.")
     return status

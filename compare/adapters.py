@@ -6,7 +6,7 @@ The scripts know nothing of it: their names for the data and the first weights a
 the library's own means. WAY.npz holds the `weights0`, `weights1`, ... from which the reference goes its way, and the
 `order` in which it takes the sample's digits. Each process of the job leaves a file of its own in the folder OUT, with
 
-    loss                       the mean cross-entropy of the first batch, but of those in parallel/
+    loss                       the mean cross-entropy of the first batch, but of those in extras/parallel/
     gradient0, gradient1, ...  its gradient
     end0, ...                  the parameters at the end of the way
     own0, ...                  the weights with which the script by itself would have begun, from seed 1
@@ -81,7 +81,7 @@ def train(script, module, weights, x, y):
 
     Returns:
         The parameters with which it ends; those with which the script would have begun; what it would have made of
-        (x, y) for its epoch; and, but for those in parallel/, the loss of its first batch before that.
+        (x, y) for its epoch; and, but for those in extras/parallel/, the loss of its first batch before that.
     """
     library, seen, own_weights, own_digits, shapes, losses = script.partition("_")[2], [], [], [], [], []
 
@@ -114,7 +114,7 @@ def train(script, module, weights, x, y):
             for w, array in zip(seen[0], weights):
                 {"numpy": lambda: np.copyto(w, array), "theano": lambda: w.set_value(np.ascontiguousarray(array)),
                  "tensorflow": lambda: w.assign(array)}[library]()
-        if not module.__name__.startswith("parallel."):  # which spread their weights over several processes
+        if not module.__name__.startswith("extras.parallel."):  # which spread their weights over several processes
             first = slice(module.BATCH_SIZE)
             losses.append(cross_entropy(logits(library, module, x[first].reshape(-1, *shapes[0]), seen[0]), y[first]))
         return seen[0]
@@ -163,5 +163,5 @@ def main(script, way, folder):
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
-    if sys.argv[1] == "parallel.conv_torch":
+    if sys.argv[1] == "extras.parallel.conv_torch":
         sys.modules["torch"].distributed.destroy_process_group()  # the script's own last line

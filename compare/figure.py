@@ -6,7 +6,7 @@ from statistics import mean
 import matplotlib
 import matplotlib.ticker
 
-from common.whole import write
+from compare.atomic import write
 from compare.scripts import LIBRARIES, NETWORKS
 from compare.table import TARGETS, runs_of
 

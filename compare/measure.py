@@ -6,8 +6,8 @@ import sys
 from rich.live import Live
 
 import mnist
-from common import machine
-from common.whole import write
+from compare import machine
+from compare.atomic import write
 from compare.live import live_table
 from compare.run import RunError, train
 from compare.scripts import PARALLEL, ROOT, SCRIPTS, constants

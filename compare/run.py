@@ -36,8 +36,8 @@ def launch(job, arguments, threads):
     """Return the command that runs Python with `arguments` for a job, and what its environment needs.
 
     Args:
-        job: "mlp_numpy", the script of this name; "mlp_numpy/2", that in parallel/ with two workers;
-            "mlp_gluon/2", that in retired/ with two devices.
+        job: "mlp_numpy", the script of this name; "mlp_numpy/2", that in extras/parallel/ with two workers;
+            "mlp_gluon/2", that in extras/retired/ with two devices.
         arguments: a list of strings, ["-c", "import ..."] say.
         threads: how many the library may use; if the workers are processes, they share them.
     """
@@ -69,8 +69,8 @@ def train(job, seed, epochs, threads, timeout, seen):
 
     Returns:
         A dict: `library`, name and version; `epochs`, the list `seen`; `test_accuracy`; `seconds`, from the start of
-        the process until that was printed; but for those in parallel/, `memory`, the largest resident set in bytes,
-        looked up every 50 ms.
+        the process until that was printed; but for those in extras/parallel/, `memory`, the largest resident set in
+        bytes, looked up every 50 ms.
 
     Raises:
         RunError: it crashed, hung, or lacks its library.

@@ -70,7 +70,7 @@ def written(folder):
 
 
 def alone(script, python=None, **environment):
-    """Return what adapters.py makes of a script of the root or of retired/, with this environment besides its own.
+    """Return what adapters.py makes of a script, of the root or of extras/retired/, with this environment too.
 
     It is run by `python`, or, if that is None, by the one in which compare looks for its library.
 

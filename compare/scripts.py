@@ -32,7 +32,7 @@ LIBRARIES = {  # by the end of its scripts' names, in the order of the tables
     "keras": Library("Keras", {"keras": "Keras"}, []),  # its engines read theirs
     "torch": Library("PyTorch", {"torch": "PyTorch"}, ["OMP_NUM_THREADS"]),
     "jax": Library("JAX", {"jax": "JAX"}, ["NPROC"])}
-# Those of retired/, which live in an environment of their own: this one, or that of the Python RETIRED_PYTHON names
+# Those of extras/retired/, in an environment of their own: this one, or that of the Python RETIRED_PYTHON names
 RETIRED_LIBRARIES = {
     "gluon": Library("Gluon", {"mxnet": "Gluon of MXNet"}, ["OMP_NUM_THREADS"]),
     "module": Library("Module", {"mxnet": "Module of MXNet"}, ["OMP_NUM_THREADS"]),
@@ -40,7 +40,7 @@ RETIRED_LIBRARIES = {
 RETIRED_PYTHON = shutil.which(os.environ.get("RETIRED_PYTHON", sys.executable if find_spec("mxnet") else ""))
 if os.environ.get("RETIRED_PYTHON") and not RETIRED_PYTHON:
     sys.exit(f"RETIRED_PYTHON is {os.environ['RETIRED_PYTHON']}, which is no program. Let it name the Python of an "
-             "environment as retired/README.md makes it, or leave it out.")
+             "environment as extras/retired/README.md makes it, or leave it out.")
 RETIRED_PYTHON = RETIRED_PYTHON and os.path.abspath(RETIRED_PYTHON)  # it runs in other folders, too
 NETWORKS = {"mlp": "MLP", "conv": "ConvNet"}  # by the beginning of the scripts' names
 PARAMETERS = {"mlp": 784 * 100 + 100 + 100 * 10 + 10,
@@ -64,9 +64,9 @@ def name_of(script):
 
 
 def module_of(job):
-    """Return the module that runs a job: of "mlp_numpy/2", with two workers, parallel.mlp_numpy."""
+    """Return the module that runs a job: of "mlp_numpy/2", with two workers, extras.parallel.mlp_numpy."""
     script, _, workers = job.partition("/")
-    return f"retired.{script}" if script in RETIRED else f"parallel.{script}" if workers else script
+    return f"extras.retired.{script}" if script in RETIRED else f"extras.parallel.{script}" if workers else script
 
 
 def path_of(job):
@@ -98,7 +98,7 @@ def installed(library):
 def version(script):
     """Return the script's library by name and, if it is installed, version, and Keras's engine.
 
-    `script` may also be a job: "conv_jax/2" is the script in parallel/ with two workers.
+    `script` may also be a job: "conv_jax/2" is the script in extras/parallel/ with two workers.
     """
     library = library_of(script)
     engine = "jax" if "/" in script else os.environ.get("KERAS_BACKEND", "tensorflow")

@@ -43,7 +43,7 @@ def rows(saved):
     """Return the cells of the table, a list of strings under HEAD for each script that was tried."""
     table = []
     for script in SCRIPTS + RETIRED:
-        network, shown = script.split("_")[0], scripts.module_of(script).replace(".", "/")  # "retired/mlp_gluon"
+        network, shown = script.split("_")[0], scripts.module_of(script).replace(".", "/")  # "extras/retired/mlp_gluon"
         runs, failures = runs_of(script, saved)
         if runs:
             seconds = median(epoch_seconds(r["epochs"]) for r in runs)
@@ -83,10 +83,12 @@ def parallel_rows(saved):
 def markdown(saved, to_root="", head=HEAD, folder=""):
     """Return the table in Markdown, its columns those of `head`, and a line that names the machine.
 
-    `to_root` leads from where it will stand to the scripts; with `folder` it has only the scripts of that.
+    `to_root` leads from the file that shows it to the root. With `folder`, the table is for a file in that folder, has
+    only the scripts there, and calls them by their names alone.
     """
     whole, table = (PARALLEL_HEAD, parallel_rows(saved)) if head is PARALLEL_HEAD else (HEAD, rows(saved))
     body = [[row[whole.index(heading)] for heading in head] for row in table if row[0].startswith(folder)]
+    body = [[script.removeprefix(f"{folder}/"), *cells] for script, *cells in body]
     body = [[f"[`{script}.py`]({to_root}{script}.py)", *cells] for script, *cells in body]
     lines = [head, ["---", "---", *["--:"] * (len(head) - 2)], *body]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + f"\n\n{conditions(saved)}"

@@ -26,7 +26,7 @@ from tour import ROOMS, dictionary, rooms, tour  # noqa: E402
 
 import mlp_numpy  # noqa: E402
 import mnist  # noqa: E402
-from common.whole import write  # noqa: E402
+from compare.atomic import write  # noqa: E402
 from compare.figure import curve, error, figure  # noqa: E402
 from compare.measure import RESULTS  # noqa: E402
 from compare.scripts import LIBRARIES, NETWORKS, RETIRED, RETIRED_LIBRARIES, SCRIPTS, library_of, path_of  # noqa: E402

@@ -45,8 +45,7 @@ def clone(tmp_path, zeros):
     """A copy of the repository whose scripts take a moment; `clone("--quick")` runs its comparison."""
     for name in "mnist.py", "README.md":
         shutil.copy(ROOT / name, tmp_path)
-    for name in "common", "compare":
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("results", "__pycache__"))
+    shutil.copytree(ROOT / "compare", tmp_path / "compare", ignore=shutil.ignore_patterns("results", "__pycache__"))
     shutil.copytree(mnist.SAMPLE, tmp_path / "data" / "sample")
     for script in SCRIPTS:
         (tmp_path / f"{script}.py").write_text(SCRIPT)
@@ -270,23 +269,23 @@ def test_a_new_comparison_of_a_script_replaces_all_its_seeds_and_no_others(clone
     assert list(clone.saved("trial")["runs"]) == ["mlp_torch seed 0", "mlp_torch seed 1", "mlp_jax seed 0"]
 
 
-@pytest.mark.parametrize("path, folder, to_root, head, jobs", [
-    (RESULTS, "", "", table.README_HEAD, set(SCRIPTS)),
-    (PARALLEL_RESULTS, "parallel", "../", table.PARALLEL_HEAD, {f"{s}/{n}" for s in PARALLEL for n in WORKERS}),
-    (PARALLEL_RESULTS, "retired", "../", table.PARALLEL_HEAD, {f"{s}/{n}" for s in RETIRED for n in WORKERS})])
-def test_the_readmes_show_the_tables_of_the_results(path, folder, to_root, head, jobs):
+@pytest.mark.parametrize("path, folder, head, jobs", [
+    (RESULTS, "", table.README_HEAD, set(SCRIPTS)),
+    (PARALLEL_RESULTS, "extras/parallel", table.PARALLEL_HEAD, {f"{s}/{n}" for s in PARALLEL for n in WORKERS}),
+    (PARALLEL_RESULTS, "extras/retired", table.PARALLEL_HEAD, {f"{s}/{n}" for s in RETIRED for n in WORKERS})])
+def test_the_readmes_show_the_tables_of_the_results(path, folder, head, jobs):
     saved = json.loads(path.read_text(encoding="utf-8"))
     text = (ROOT / folder / "README.md").read_text(encoding="utf-8")
     assert {name.split()[0] for name in saved["runs"]} >= jobs
-    assert f"<!-- table -->\n{table.markdown(saved, to_root, head, folder)}\n<!-- end -->" in text
+    assert f"<!-- table -->\n{table.markdown(saved, head=head, folder=folder)}\n<!-- end -->" in text
 
 
 def test_those_in_retired_are_run_by_their_own_python_and_marked(clone):
-    (clone.root / "retired").mkdir()
+    (clone.root / "extras" / "retired").mkdir(parents=True)
     script = SCRIPT.replace("{2 * epoch} s", "{8 // len(DEVICES)} s").replace("    for epoch", """
     assert sys.executable.endswith("old") and DEVICES == [f"cpu({i})" for i in range(len(DEVICES))]
     for epoch""")
-    (clone.root / "retired" / "mlp_gluon.py").write_text(f"""
+    (clone.root / "extras" / "retired" / "mlp_gluon.py").write_text(f"""
 class mx:
     cpu = staticmethod("cpu({{}})".format)
 DEVICES = [mx.cpu(0)]
@@ -298,7 +297,7 @@ DEVICES = [mx.cpu(0)]
     assert clone("mlp_gluon", "mlp_jax", "--quick").returncode == 0
     note = (clone.root / "compare/results/trial/comparison.md").read_text()
     assert re.findall(r"(?m)^\| \[`(.*?)`\]\((.*?)\) ", note) == [
-        ("mlp_jax.py", "../../../mlp_jax.py"), ("retired/mlp_gluon.py", "../../../retired/mlp_gluon.py")]
+        ("mlp_jax.py", "../../../mlp_jax.py"), ("extras/retired/mlp_gluon.py", "../../../extras/retired/mlp_gluon.py")]
     assert clone("mlp_gluon", "--parallel", "--epochs", "2").returncode == 0
     runs = json.loads((clone.root / "compare/results/trial/parallel.json").read_text())["runs"]
     assert {job: run["epochs"][0][1] for job, run in runs.items()} == {
@@ -306,12 +305,13 @@ DEVICES = [mx.cpu(0)]
 
 
 def test_parallel_tells_one_worker_from_two(clone):
-    (clone.root / "parallel").mkdir()
-    (clone.root / "parallel" / "conv_jax.py").write_text(
+    (clone.root / "extras" / "parallel").mkdir(parents=True)
+    (clone.root / "extras" / "parallel" / "conv_jax.py").write_text(
         SCRIPT.replace("{2 * epoch} s", "{8 // int(__import__('os').environ['JAX_NUM_CPU_DEVICES'])} s"))
     done = clone("--parallel", "--epochs", "2", "conv_jax")
     assert done.returncode == 0, done.stdout_text + done.stderr_text
-    table = [re.split(r" *│ *", line)[1:-1] for line in done.stdout_text.splitlines() if "parallel/conv_jax" in line]
+    table = [re.split(r" *│ *", line)[1:-1] for line in done.stdout_text.splitlines()
+             if "extras/parallel/conv_jax" in line]
     assert [(workers, seconds, speed_up) for _, _, workers, _, _, seconds, speed_up, _, _ in table] == [
         ("1", "0.08", "1.00"), ("2", "0.04", "2.00")]
     assert list(json.loads((clone.root / "compare" / "results" / "trial" / "parallel.json").read_text())["runs"]) == [

@@ -18,7 +18,7 @@ MORE_RUNS |= {f"{network}_theano on Theano 1.0.5": (f"{network}_theano", {"THEAN
 
 @cache
 def alone(script, **environment):
-    """Return what adapters.py makes of a script of the root or of retired/, in whose Python is the genuine Theano."""
+    """Return what adapters.py makes of a script of the root or of extras/retired/, where the genuine Theano is, too."""
     try:
         return same.alone(script, RETIRED_PYTHON if "THEANO_FLAGS" in environment else None, **environment)
     except subprocess.CalledProcessError as error:

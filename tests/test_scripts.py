@@ -114,7 +114,7 @@ def test_torch_built_for_cuda_runs_on_a_machine_without(script):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not RETIRED_PYTHON, reason="the genuine Theano: RETIRED_PYTHON names no Python, see retired/")
+@pytest.mark.skipif(not RETIRED_PYTHON, reason="the genuine Theano: RETIRED_PYTHON names no Python, see extras/retired")
 @pytest.mark.parametrize("script, epochs, least", [("mlp_theano", 2, 85), ("conv_theano", 3, 90)])
 def test_the_genuine_theano_learns_where_it_is_installed(script, epochs, least):
     code = (f"import theano, {script} as s; print(s.shared.__module__.split('.')[0], theano.__version__); "

@@ -1,0 +1,316 @@
+"""The parallel scripts take the same steps as their siblings, and end as they should when something goes wrong."""
+import difflib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from functools import cache
+
+import numpy as np
+import psutil
+import pytest
+import test_sameness
+
+import mnist
+from compare import run, same
+from compare.scripts import PARALLEL, PROCESSES, ROOT
+
+MACHINES = [f"{script}/machines" for script in PARALLEL[1:]]  # to MPI, several machines are as one
+
+
+def slow_but(*quick, of):
+    """Return parameters of which all but the quick ones are for the slow tests."""
+    return [each if each in quick else pytest.param(each, marks=pytest.mark.slow) for each in of]
+
+
+JOBS = [f"{script}/2" for script in PARALLEL]
+
+
+def free_ports():
+    """Return two ports of this machine that nobody listens on."""
+    with socket.socket() as one, socket.socket() as other:
+        for each in one, other:
+            each.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], other.getsockname()[1]
+
+
+def commands(job, arguments, ports=None):
+    """Return the command and the environment that start a job, for each machine; "conv_jax/machines" has two."""
+    script, _, workers = job.partition("/")
+    if workers != "machines":
+        return [run.launch(job, arguments, threads=2)]
+    python, hosts = [sys.executable, "-u", *arguments], [f"127.0.0.1:{port}" for port in ports or free_ports()]
+    if script == "conv_torch":
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--no-python",
+                    "--rdzv-backend=c10d", f"--rdzv-endpoint={hosts[0]}", "--rdzv-id=1"]
+        one_thread = {"OMP_NUM_THREADS": "1"}  # as torchrun has it for two workers on one machine
+        return [([*torchrun, *python], one_thread) for _ in hosts]
+    variables = {
+        "conv_tensorflow": lambda i: {"TF_CONFIG": json.dumps({"cluster": {"worker": hosts},
+                                                               "task": {"type": "worker", "index": i}})},
+        "conv_keras": lambda i: {"KERAS_DISTRIBUTION_JOB_ADDRESSES": ",".join(hosts),
+                                 "KERAS_DISTRIBUTION_NUM_PROCESSES": "2", "KERAS_DISTRIBUTION_PROCESS_ID": f"{i}"},
+        "conv_jax": lambda i: {"JAX_COORDINATOR_ADDRESS": hosts[0], "JAX_NUM_PROCESSES": "2",
+                               "JAX_PROCESS_ID": f"{i}"}}
+    return [(python, {**variables[script](i), "JAX_NUM_CPU_DEVICES": "1"}) for i in range(2)]
+
+
+def ended(process):
+    """Return whether a process has ended; a zombie has, though nobody has asked for its status yet."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+class Job:
+    """What commands() returned, started in a folder on the sample."""
+
+    def __init__(self, started, folder):
+        self.folder, self.processes = folder, []
+        for i, (command, own) in enumerate(started):
+            with open(folder / f"{i}.out", "w") as out, open(folder / f"{i}.err", "w") as err:
+                self.processes.append(subprocess.Popen(
+                    command, cwd=folder, stdout=out, stderr=err,
+                    env={**os.environ, "PYTHONPATH": str(ROOT), "MNIST_DIR": str(mnist.SAMPLE), **own}))
+
+    def printed(self, kind="out"):
+        text = "".join(path.read_text(errors="replace") for path in sorted(self.folder.glob(f"?.{kind}")))
+        return re.sub(r"(?m)^\[Gloo\] Rank .*\n", "", text)  # what JAX's transport prints from every process
+
+    def wait(self, seconds=300):
+        """Return the statuses of the commands, once all have ended."""
+        deadline = time.monotonic() + seconds
+        return [process.wait(max(0.1, deadline - time.monotonic())) for process in self.processes]
+
+    def wait_for(self, text):
+        deadline = time.monotonic() + 120
+        while text not in self.printed():
+            assert time.monotonic() < deadline and None in [p.poll() for p in self.processes], self.printed("err")
+            time.sleep(0.05)
+
+    def running(self):
+        """Return every process of the job, and of these the ones that train."""
+        own = [psutil.Process(process.pid) for process in self.processes]
+        every = own + [child for process in own for child in process.children(recursive=True)]
+        return every, [process for process in every if not process.children()]
+
+    def end(self):
+        for process in self.processes:
+            run.end(process)
+            process.wait()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """start(job, arguments) starts a job in a new folder; nothing of it outlives the test."""
+    jobs = []
+
+    def begin(job, arguments, restarts=0, ports=None, checkpoint=None):
+        folder = tmp_path / f"job{len(jobs)}"
+        folder.mkdir()
+        if checkpoint is not None:
+            (folder / "conv_torch.checkpoint").write_bytes(checkpoint)
+        started = commands(job, arguments, ports)
+        if restarts:
+            started = [([*command[:3], f"--max-restarts={restarts}", *command[3:]], own) for command, own in started]
+        jobs.append(Job(started, folder))
+        return jobs[-1]
+
+    yield begin
+    for job in jobs:
+        job.end()
+
+
+def training(script, epochs, before="pass"):
+    end = "script.torch.distributed.destroy_process_group()" if script == "conv_torch" else "pass"  # its own last line
+    return ["-c", f"import extras.parallel.{script} as script; {before}; script.train(epochs={epochs}); {end}"]
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """together(job) returns what adapters.py made of a job, a dict of arrays for each process, and what it printed."""
+    @cache
+    def run(job):
+        folder = tmp_path_factory.mktemp("together")
+        both = Job(commands(job, same.prepare(f"extras.parallel.{job.split('/')[0]}", folder)), folder)
+        try:
+            assert both.wait() == [0] * len(both.processes), both.printed("err")
+        finally:
+            both.end()
+        return same.written(folder), both.printed()
+
+    return run
+
+
+@pytest.mark.parametrize("job", slow_but(*JOBS, of=JOBS + MACHINES))
+def test_two_workers_go_the_way_of_the_reference(job, together, record_property):
+    script, _, workers = job.partition("/")
+    processes, printed = together(job)
+    assert len(processes) == (2 if workers == "machines" or script in PROCESSES else 1)
+    test_sameness.hold_to_reference(script, processes, record_property)
+    line = r"epoch +1  validation accuracy \d+\.\d\d%  \d+\.\d\d s\ntest accuracy \d+\.\d\d%\n"
+    assert re.fullmatch(2 * line, printed), "of all processes only one prints"
+
+
+@pytest.mark.parametrize("job", slow_but("mlp_numpy/2", "conv_torch/2", of=JOBS + MACHINES))
+def test_every_worker_begins_with_the_weights_and_the_digits_of_one_process(job, together):
+    script = job.split("/")[0]
+    one = test_sameness.alone(script, **({"KERAS_BACKEND": "jax"} if script == "conv_keras" else {}))
+    for worker in together(job)[0]:
+        for name in [name for name in one if name.startswith("own")]:
+            # The same kernel made both, but where it ends a vector depends on the threads, and the last bit on that.
+            np.testing.assert_allclose(worker[name], one[name], rtol=1e-5, err_msg=name)
+        for name in "x", "y":
+            np.testing.assert_array_equal(worker[name], one[name])
+
+
+@pytest.mark.parametrize("script, step, share", [
+    ("mlp_numpy", "gradients", 50), pytest.param("conv_torch", "step", 32, marks=pytest.mark.slow),
+    pytest.param("conv_tensorflow", "forward", 32, marks=pytest.mark.slow)])
+def test_each_worker_takes_half_of_every_batch(script, step, share, start):
+    spy = (f"own = script.{step}; "
+           f"script.{step} = lambda x, *rest: print('takes', x.shape[0], file=script.sys.stderr) or own(x, *rest)")
+    job = start(f"{script}/2", training(script, 1, spy))
+    assert job.wait() == [0]
+    sizes = {int(size) for size in re.findall(r"takes (\d+)", job.printed("err"))}
+    assert {size for size in sizes if size <= 100} == {share}  # accuracy() asks about hundreds at once
+
+
+@pytest.mark.parametrize("victim", [0, -1], ids=["first", "last"])
+@pytest.mark.parametrize("job", slow_but("mlp_numpy/2", of=["mlp_numpy/2", "conv_torch/2", *MACHINES]))
+def test_when_a_worker_is_killed_all_end_within_a_minute(job, victim, start):
+    script, _, workers = job.partition("/")
+    both = start(job, ["-m", f"extras.parallel.{script}"])
+    both.wait_for("epoch  2 " if "mlp" in job else "epoch 2 ")
+    every, training = both.running()
+    assert len(training) == 2
+    training[victim].send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    assert 0 not in both.wait(60)
+    while not all(map(ended, every)):
+        assert time.monotonic() < deadline, every
+        time.sleep(0.05)
+    # MPI's and JAX's other process may notice, and be ended by its library with a line of its own, before mpiexec or
+    # Python come to speak.
+    line = {"mlp_numpy": r"YOUR APPLICATION TERMINATED .* \(signal 9\)|"
+                         r"Abort\(\d+\) on node \d .*Fatal error in .*Allreduce",
+            "conv_torch": r".*Signal 9 \(SIGKILL\)"}
+    line = line.get(script, "Training cannot go on, as when another process has ended: |"
+                            ".* Terminating process because the JAX distributed service detected fatal errors")
+    assert re.search(f"(?m)^({line})", both.printed() + both.printed("err"))
+
+
+def epochs_of(job):
+    """Return the lines that a job printed without the seconds, in which alone two equal runs may differ."""
+    return [re.sub(r"  [\d.]+ s$", "", line) for line in job.printed().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """What a run of conv_torch with two workers printed, and its checkpoint in the second of its four epochs."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    job = Job(commands("conv_torch/2", training("conv_torch", 4)), folder)
+    while not (folder / "conv_torch.checkpoint").exists():
+        assert job.processes[0].poll() is None, job.printed("err")
+        time.sleep(0.01)
+    checkpoint = (folder / "conv_torch.checkpoint").read_bytes()
+    assert job.wait() == [0] and not (folder / "conv_torch.checkpoint").exists()
+    return epochs_of(job), checkpoint
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["2", "machines"])
+def test_under_torchrun_a_killed_worker_is_made_good(workers, undisturbed, start):
+    both = start(f"conv_torch/{workers}", training("conv_torch", 4), restarts=1)
+    both.wait_for("epoch 2 ")
+    both.running()[1][-1].send_signal(signal.SIGKILL)
+    assert both.wait() == [0] * len(both.processes), both.printed("err")
+    lines = epochs_of(both)
+    # The same kernels on as many threads, and a sum of two: to the last bit, the steps are those of the other run.
+    assert list(dict.fromkeys(lines)) == undisturbed[0]
+    assert lines.count(lines[0]) == 1, "it began anew"
+    assert not list(both.folder.glob("*.checkpoint*"))
+
+
+@pytest.mark.parametrize("script", slow_but("mlp_numpy", of=PARALLEL))
+def test_a_batch_that_cannot_be_shared_out_is_refused(script, start):
+    job = start(f"{script}/3", training(script, 1, "script.os.cpu_count = lambda: 8"))
+    assert 0 not in job.wait() and job.printed() == ""
+    assert re.search(r"(?m)^(?=.*\b(100|64)\b)(?=.*\b3\b).*(batch|divide)", job.printed("err"))
+
+
+def test_one_mpi_process_that_refuses_ends_them_all():
+    command, own = run.launch("mlp_numpy/3", ["-m", "extras.parallel.mlp_numpy"], threads=2)
+    at = command.index("mpi4py")
+    del command[at - 1:at + 1]  # as in the README: without the runner that would end them, too
+    refused = subprocess.run(command, env={**os.environ, **own}, cwd=ROOT, text=True, capture_output=True, timeout=300)
+    assert refused.returncode != 0 and "3 processes cannot share a batch of 100" in refused.stderr
+
+
+@pytest.mark.parametrize("script", slow_but("mlp_numpy", of=PROCESSES))
+def test_more_processes_than_devices_are_refused(script, start):
+    job = start(f"{script}/2", training(script, 1, "script.os.cpu_count = lambda: 1"))
+    assert 0 not in job.wait() and job.printed() == ""
+    assert re.search("2 are too many here|a device each; it started 2", job.printed("err"))
+
+
+@pytest.mark.parametrize("script", slow_but("conv_jax", of=["conv_tensorflow", "conv_keras", "conv_jax"]))
+def test_a_port_in_use_is_named_before_training(script, start):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = [taken.getsockname()[1], free_ports()[0]]
+        job = start(f"{script}/machines", ["-m", f"extras.parallel.{script}"], ports=ports)
+        assert job.processes[0].wait(300) == 1
+    assert "in use" in (job.folder / "0.err").read_text().splitlines()[-1] and job.printed() == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage, before", [
+    (lambda content: content[:len(content) // 2], "pass"), (lambda content: b"", "pass"),
+    (lambda content: content, "script.LEARNING_RATE = 0.1"),
+    (lambda content: content, "script.build_model = lambda: script.nn.Linear(3, 3)")],
+    ids=["truncated", "empty", "of another run", "of another network"])
+def test_a_checkpoint_that_does_not_fit_is_refused_and_left_alone(damage, before, undisturbed, start):
+    content = damage(undisturbed[1])
+    job = start("conv_torch/2", training("conv_torch", 4, before), checkpoint=content)
+    assert 0 not in job.wait() and job.printed() == ""
+    assert "conv_torch.checkpoint is damaged, or of another network" in job.printed("err")
+    assert (job.folder / "conv_torch.checkpoint").read_bytes() == content
+
+
+@pytest.mark.slow
+def test_a_checkpoint_is_replaced_by_a_whole_one_only(undisturbed, start):
+    killed = "script.torch.save = lambda _, path: open(path, 'w').write('x') and script.os.kill(script.os.getpid(), 9)"
+    job = start("conv_torch/2", training("conv_torch", 4, killed), checkpoint=undisturbed[1])
+    assert 0 not in job.wait()
+    assert (job.folder / "conv_torch.checkpoint").read_bytes() == undisturbed[1]
+
+
+@pytest.mark.parametrize("script", PARALLEL)
+def test_the_diff_fits_a_screen_and_the_readme_counts_it(script):
+    pages = [(ROOT / folder / f"{script}.py").read_text("utf-8").splitlines() for folder in (".", "extras/parallel")]
+    changed = sum(line[0] in "+-" for line in difflib.ndiff(*pages))
+    assert changed <= 40
+    readme = (ROOT / "extras" / "parallel" / "README.md").read_text("utf-8")
+    row, = re.findall(rf"(?m)^\| \[`{script}.py`\]\({script}.py\) .* (\d+) \|$", readme)
+    assert int(row) == changed
+    assert max(map(len, pages[1])) <= 120
+
+
+@pytest.mark.slow
+def test_the_cost_of_a_step_is_told_in_tables(start):
+    code = "import extras.parallel.cost as cost; cost.VALUES, cost.BATCHES = (1, 1000), (16, 32); cost.main()"
+    job = start("conv_torch/2", ["-c", code])
+    assert job.wait() == [0], job.printed("err")
+    tables = [[re.findall(r"[^|]+", line.replace(" ", "")) for line in table.splitlines() if line.startswith("|")]
+              for table in job.printed().split("\n\n") if table.strip().startswith("|")]
+    readme = (ROOT / "extras" / "parallel" / "README.md").read_text("utf-8").replace(" ", "")
+    assert len(tables) == 5 and all("|".join(table[0]) in readme for table in tables)
+    for batch, alone, _, two, _, speed_up, _ in tables[1][2:]:
+        alone, two = float(alone), float(two)
+        rounding = 0.005 + alone / two * (0.005 / alone + 0.005 / two)  # of all three, to two digits
+        assert float(speed_up) == pytest.approx(alone / two, abs=1.01 * rounding)
