@@ -3,8 +3,8 @@
     python -m extras.zoo.report runs/*             all runs, in report.html and report.pdf
     python -m extras.zoo.report runs/* -o mine     in mine.html and mine.pdf
 
-A run is a folder with run.json and history.csv, as zoo/training.py leaves it; with model.keras there are also its
-architecture, its confusion matrix and its mistakes. All that stands in either document comes from document().
+A run is a folder with run.json and history.csv, as extras/zoo/training.py leaves it; with model.keras there are also
+its architecture, its confusion matrix and its mistakes. All that stands in either document comes from document().
 """
 import argparse
 import glob

@@ -1,6 +1,6 @@
 """What is known of a run beside its curves, as rows of label and text.
 
-Whatever run.json holds appears by itself; what a training puts there stands in zoo/training.py.
+Whatever run.json holds appears by itself; what a training puts there stands in extras/zoo/training.py.
 """
 import inspect
 from statistics import median
