@@ -25,7 +25,9 @@ SAMPLE = ROOT / "data" / "sample"
 NAMES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
 FIRST = f"{NAMES[0]}.gz"  # the file that is asked for first
 ARCHIVES = {f"{name}.gz" for name in NAMES}
-FULL_MNIST = Path(os.environ.get("MNIST_DIR") or ROOT.parent / "shared" / "data" / "mnist")
+FULL_MNIST = Path(os.environ.get("MNIST_DIR") or next(
+    (folder for folder in (ROOT / "data", ROOT.parent / "shared" / "data" / "mnist") if (folder / FIRST).is_file()),
+    ROOT / "data"))
 OFFICIAL_IMAGES = mnist.SHA256[NAMES[0]]
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals, limits or file modes")
 
