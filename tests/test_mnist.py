@@ -304,6 +304,40 @@ def test_a_data_error_can_be_caught_as_any_exception(monkeypatch, tmp_path):
         mnist.load_data()
 
 
+def damaged(content, rng):
+    """Return the bytes with one random damage."""
+    i, j = sorted(rng.integers(len(content) + 1, size=2))
+    if rng.random() < 0.5:  # near the beginning, where the format is announced
+        i, j = sorted(rng.integers(24, size=2))
+    noise = rng.bytes(j - i)
+    return [content[:i], content[i:], content[:i] + content[j:], content[:i] + noise + content[j:],
+            content[:i] + noise + content[i:], content[:i] + bytes(j - i) + content[j:], noise, content + noise,
+            content[:i] + content[i:j][::-1] + content[j:]][rng.integers(9)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_however_a_file_is_damaged_what_it_holds_is_returned_or_it_is_refused(small, capsys, name):
+    folder, _ = small()
+    whole = {each: (folder / each).read_bytes() for each in NAMES}
+    returned = refused = 0
+    for seed in range(1000):
+        zipped = seed % 2
+        content = damaged(gzip.compress(whole[name]) if zipped else whole[name], np.random.default_rng(seed))
+        (folder / name).write_bytes(content)
+        try:
+            (x, y), _, (x_test, y_test) = mnist.load_data(validation_size=0)
+        except mnist.DataError as error:
+            assert str(folder) in str(error) and "\n" not in str(error), seed
+            refused += 1
+            continue
+        now = whole | {name: gzip.decompress(content) if zipped else content}
+        for found, each in zip((x * 255, y, x_test * 255, y_test), NAMES):
+            right = parse(now[each])
+            np.testing.assert_array_equal(np.rint(found).reshape(right.shape), right, err_msg=f"seed {seed}")
+        returned += 1
+    assert returned > 20 and refused > 500 and capsys.readouterr().err == ""
+
+
 # Download
 
 class Mirrors(BaseHTTPRequestHandler):
