@@ -42,6 +42,8 @@ if os.environ.get("RETIRED_PYTHON") and not RETIRED_PYTHON:
     sys.exit(f"RETIRED_PYTHON is {os.environ['RETIRED_PYTHON']}, which is no program. Let it name the Python of an "
              "environment as extras/retired/README.md makes it, or leave it out.")
 RETIRED_PYTHON = RETIRED_PYTHON and os.path.abspath(RETIRED_PYTHON)  # it runs in other folders, too
+if not find_spec("tensorflow"):  # Keras's default engine, which has no release for Python 3.14 yet
+    os.environ.setdefault("KERAS_BACKEND", "jax")
 NETWORKS = {"mlp": "MLP", "conv": "ConvNet"}  # by the beginning of the scripts' names
 PARAMETERS = {"mlp": 784 * 100 + 100 + 100 * 10 + 10,
               "conv": 25 * 8 + 8 + 25 * 8 * 16 + 16 + 1600 * 100 + 100 + 100 * 10 + 10}

@@ -61,7 +61,7 @@ def test_1_without_the_shift_nothing_happens_until_exp_overflows(tmp_path, monke
 
 @pytest.mark.parametrize("solution", [
     solution if solution[0] == "mlp_numpy.py" else pytest.param(solution, marks=pytest.mark.slow)
-    for solution in solutions(2)])
+    for solution in solutions(2)], ids=lambda solution: solution[0])
 def test_2_momentum_reaches_what_they_reached_before(tmp_path, solution):
     assert 94 < accuracies(tmp_path, solution, 20)[1] < 97
 

@@ -26,7 +26,7 @@ def train(page, until, **settings):
 
 
 def wait_until_it_says(page, text):
-    page.wait_for_function("text => byId('progress').textContent.startsWith(text)", arg=text, timeout=25_000)
+    page.wait_for_function("text => byId('progress').textContent.startsWith(text)", arg=text)
 
 
 def test_it_goes_the_way_of_the_reference(open_page):
@@ -88,7 +88,7 @@ def test_it_learns_pauses_and_goes_on(open_page):
     page = open_page()
     assert page.workers == []
     page.click("#train")
-    page.wait_for_function("latest?.accuracies.at(-1) >= 0.95", timeout=15_000)
+    page.wait_for_function("latest?.accuracies.at(-1) >= 0.95")
     assert len(page.workers) == 1  # which is why the page stays quick
     page.focus("#train")
     page.keyboard.press("Enter")

@@ -37,6 +37,7 @@ def open_page(browser):
 
     def open_page(address="", width=1400, height=1000, **options):
         contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
+        contexts[-1].set_default_timeout(300_000)  # milliseconds, which only a page that hangs needs
         page = contexts[-1].new_page()
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
