@@ -1,5 +1,5 @@
 # /// script
-# requires-python = ">=3.11"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["numpy", "requests", "tensorflow", "tqdm"]
 # ///
 """A small ConvNet in TensorFlow 2: variables, a GradientTape, and a tf.function for the step."""

@@ -1,5 +1,5 @@
 # /// script
-# requires-python = ">=3.11"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["keras", "numpy", "requests", "tensorflow"]
 # ///
 """A 784-100-10 network in Keras 3: layers, compile and fit, on the engine that KERAS_BACKEND names."""

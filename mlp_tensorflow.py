@@ -1,5 +1,5 @@
 # /// script
-# requires-python = ">=3.11"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["numpy", "requests", "tensorflow"]
 # ///
 """A 784-100-10 network in TensorFlow 2: variables, a GradientTape, and one tf.function for a whole epoch."""

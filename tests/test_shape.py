@@ -52,6 +52,7 @@ def test_metadata_names_exactly_what_the_script_imports(script):
     needed = names - sys.stdlib_module_names - {"mnist", "theano"} | {"requests"}  # which mnist.py imports
     needed |= {"tensorflow"} if "keras" in names else set()  # Keras's default engine
     assert set(metadata["dependencies"]) == needed
+    assert ("<3.14" in metadata["requires-python"]) == ("tensorflow" in needed)  # which has no release for it yet
 
 
 def test_lines_of_code_are_neither_blank_nor_comment_nor_docstring(tmp_path):

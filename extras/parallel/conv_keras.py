@@ -1,5 +1,5 @@
 # /// script
-# requires-python = ">=3.11"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["jax", "keras", "numpy", "requests"]
 # ///
 """conv_keras.py on several devices, to which Keras on JAX splits every batch: python -m extras.parallel.conv_keras"""

@@ -1,5 +1,5 @@
 # /// script
-# requires-python = ">=3.11"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["numpy", "requests", "tensorflow", "tqdm"]
 # ///
 """conv_tensorflow.py on several devices: a replica on each takes its share of every batch, a strategy joins them:
