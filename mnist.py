@@ -24,8 +24,7 @@ def load_data(one_hot=False, reshape=None, validation_size=10_000):
     The files come from the folder that the environment variable MNIST_DIR names. Without it they come from `data/`,
     where missing ones are downloaded. If no mirror delivers, they come from `data/sample/`: 5,000 digits, and a notice.
 
-    Raise ValueError if `reshape` does not hold 784 values or `validation_size` leaves no training digit, and DataError
-    if a file is missing or damaged, or cannot be written.
+    ValueError: `reshape` or `validation_size` is impossible. DataError: a file is missing, damaged or not writable.
     """
     try:
         shape = np.empty(784).reshape(784 if reshape is None else reshape).shape
@@ -109,7 +108,7 @@ def _read(folder, name, advice):
 
 
 def _decode(content, path):
-    """Return the uint8 array in an IDX file: images (n, 784) or labels (n,). Source: http://yann.lecun.com/exdb/mnist/."""
+    """Return the uint8 array of an IDX file, images (n, 784) or labels (n,). Source: http://yann.lecun.com/exdb/mnist/"""
     # It begins with big-endian 32-bit integers: 2051 for images or 2049 for labels, then the size of each dimension.
     wanted, start = ([2051, 28, 28], 16) if "images" in path.name else ([2049], 8)
     magic, count, *size = np.frombuffer(content[:start].ljust(start, b"\0"), ">u4").tolist()
@@ -184,7 +183,8 @@ def _write(path, content):  # atomically: another process sees all of it or noth
 
 def _show():
     """Print the folder, the size of each part, the digits per class, and one digit of each class in Braille's dots."""
-    sys.stdout.reconfigure(errors="replace")  # a terminal without Braille shows question marks
+    if hasattr(sys.stdout, "reconfigure"):  # a notebook's has no need of it
+        sys.stdout.reconfigure(errors="replace")  # a terminal without Braille shows question marks
     os.environ["MNIST_DIR"] = str(_find()[0])  # what was found is not looked for again
     (x, y), *_ = parts = load_data()
     print(f"{os.environ['MNIST_DIR']}\n\n{'':10}  digits     " + "".join(f"{digit:6}" for digit in range(10)))

@@ -106,6 +106,18 @@ def test_keras_runs_on_every_engine(script, least, backend):
     assert accuracy >= least
 
 
+@pytest.mark.parametrize("script", [
+    script if script == "mlp_numpy" else pytest.param(script, marks=pytest.mark.slow) for script in SCRIPTS])
+def test_the_readmes_search_compares_rates_on_the_validation_digits(script):
+    snippet, = re.findall(r"(?s)```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"))
+    assert snippet.count("in 0.5, 1.0, 1.5:") == 1
+    snippet = snippet.replace("mlp_torch", script).replace("0.5, 1.0, 1.5", "0.01, 0.1").replace("epochs=5", "epochs=1")
+    lines = lines_of(python("-c", f"{snippet}\nassert mnist.load_data is load_data"))
+    assert [line.split()[0] for line in lines[2::3]] == ["0.01", "0.1"]
+    for epoch, test in zip(lines[0::3], lines[1::3]):
+        assert re.search(r"validation accuracy (\S+)", epoch)[1] == test.removeprefix("test accuracy ")
+
+
 @pytest.mark.parametrize("script", ["mlp_torch", "conv_torch"])
 def test_torch_built_for_cuda_runs_on_a_machine_without(script):
     pretend = "import torch; torch._C._accelerator_getAccelerator = lambda: torch.device('cuda')"
