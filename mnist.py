@@ -94,7 +94,7 @@ def _read(folder, name, advice):
     """Return the array in a file, plain or gzipped, spelled with a dash or a dot. Without advice it must be MNIST's."""
     path, reason = folder / name, f"is missing, and so is {name}.gz"
     spellings = [folder / f"{n}{end}" for n in (name, name.replace("-idx", ".idx")) for end in ("", ".gz")]
-    for path in filter(Path.is_file, spellings):
+    for path in filter(os.path.isfile, spellings):
         try:
             content = path.read_bytes()
             content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
@@ -153,12 +153,12 @@ def _fetch(url, sha256):
         if (status := response.status_code) != 200:
             passing = status == 429 or status >= 500  # worth another try
             raise (requests.HTTPError if passing else ValueError)(f"answered {status} {response.reason}")
-        size = int(response.headers.get("Content-Length", 0)) / 1e6
+        size = int(response.headers.get("Content-Length", 0))
         read = getattr(response.raw, "read1", response.raw.read)  # urllib3 1 has no read1, which never waits for more
         while chunk := read(1 << 16):
             sent += chunk
             if sys.stderr.isatty():
-                print(f"\rdownloading {url}  {len(sent) / 1e6:.1f} of {size:.1f} MB", end="", file=sys.stderr)
+                sys.stderr.write(f"\rdownloading {url}  {len(sent) / 1e6:.1f} of {max(size, len(sent)) / 1e6:.1f} MB")
             if time.monotonic() > deadline:
                 raise requests.Timeout
     try:

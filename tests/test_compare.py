@@ -159,7 +159,7 @@ def test_a_trial_leaves_the_figures_of_the_readme_alone(clone, option):
     assert process.returncode == 0, process.stdout_text + process.stderr_text
     trial = clone.root / "compare" / "results" / "trial"
     assert sorted(path.name for path in trial.iterdir()) == ["comparison.json", "comparison.md", "comparison.svg"]
-    assert [len(run["epochs"]) for run in clone.saved("trial")["runs"].values()] == [2] * 12
+    assert [len(run["epochs"]) for run in clone.saved("trial")["runs"].values()] == [2] * len(SCRIPTS)
     assert "2 epochs instead of the scripts' own" in (trial / "comparison.md").read_text()
     assert not (clone.root / "docs").exists() and not (clone.root / "compare" / "results" / "comparison.json").exists()
     assert "--readme goes with neither" in clone(option, "--readme").stderr_text
