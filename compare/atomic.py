@@ -1,4 +1,4 @@
-"""Files that are whole or not there: whoever reads one while it is written finds the one before."""
+"""Atomic writes: a process that reads a file while it is written finds the earlier one, whole."""
 import os
 
 

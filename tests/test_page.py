@@ -152,6 +152,7 @@ class TestSideBySide:
         page = open_page()
         page.select_option("#script0", "mlp_jax")
         page.click("button[data-network=conv]")
+        page.wait_for_function("chosen.join() === 'conv_jax,conv_torch'")  # the page follows its address a moment later
         assert page.input_value("#script0") == "conv_jax" and page.input_value("#script1") == "conv_torch"
         page.go_back()
         page.wait_for_function("byId('script0').value === 'mlp_jax'")
