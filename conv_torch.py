@@ -25,13 +25,15 @@ def init_weights(layer):
 
 # Model
 def build_model():
+    # channels_last is faster for convolutions; on Apple's GPUs max-pooling fails with it (PyTorch issue 175190)
+    layout = torch.contiguous_format if DEVICE.type == "mps" else torch.channels_last
     return nn.Sequential(
         nn.Conv2d(1, 8, 5), nn.ReLU(),             # (batch, 1, 28, 28) -> (batch, 8, 24, 24)
         nn.Conv2d(8, 16, 5),                       # -> (batch, 16, 20, 20)
         nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(),  # -> (batch, 16, 10, 10) -> (batch, 1600)
         nn.Linear(1600, 100), nn.ReLU(),           # -> (batch, 100)
         nn.Linear(100, 10),                        # -> (batch, 10)
-    ).apply(init_weights).to(DEVICE, memory_format=torch.channels_last)  # the faster layout for convolutions
+    ).apply(init_weights).to(DEVICE, memory_format=layout)
 
 
 @torch.inference_mode()

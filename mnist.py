@@ -30,18 +30,7 @@ def load_data(one_hot=False, reshape=None, validation_size=10_000):
         shape = np.empty(784).reshape(784 if reshape is None else reshape).shape
     except (TypeError, ValueError):
         raise ValueError(f"reshape is {reshape!r}, but it has to hold 784 values, as (28, 28, 1) does.") from None
-    folder, (x, y, x_test, y_test) = _find()
-    for images, labels, part in (x, y, "train"), (x_test, y_test, "t10k"):
-        if len(images) != len(labels):
-            raise DataError(f"{folder}: the {part} files hold {len(images):,} images but {len(labels):,} labels. "
-                            "They have to come from the same data set.")
-    size, full = validation_size, max(len(x), 60_000)  # MNIST has 60,000 training digits
-    if not isinstance(size, (int, np.integer)) or not 0 <= size < full:
-        raise ValueError(f"validation_size is {size!r}, but it has to be a whole number from 0 to {full - 1:,}.")
-    split = len(x) - int(size) * len(x) // full
-    x, x_test = (images.reshape(-1, *shape) / np.float32(255) for images in (x, x_test))
-    y, y_test = (np.eye(10, dtype=np.float32)[labels] if one_hot else labels.astype(np.int64) for labels in (y, y_test))
-    return (x[:split], y[:split]), (x[split:], y[split:]), (x_test, y_test)
+    return _split(*_find(), one_hot, shape, validation_size)
 
 
 def epoch(x, y, rng, shift=1):
@@ -88,6 +77,22 @@ def _find():
               f"all of MNIST, set MNIST_DIR to a folder with the four files, or download them to {DATA} from one of",
               *MIRRORS, sep="\n  ", file=sys.stderr)
         return SAMPLE, [_read(SAMPLE, name, "It is part of the repository; restore it.") for name in SHA256]
+
+
+def _split(folder, arrays, one_hot=False, shape=(784,), size=10_000):
+    """Return the three pairs of load_data, made of the four arrays of a folder."""
+    x, y, x_test, y_test = arrays
+    for images, labels, part in (x, y, "train"), (x_test, y_test, "t10k"):
+        if len(images) != len(labels):
+            raise DataError(f"{folder}: the {part} files hold {len(images):,} images but {len(labels):,} labels. "
+                            "They have to come from the same data set.")
+    full = max(len(x), 60_000)  # MNIST has 60,000 training digits
+    if not isinstance(size, (int, np.integer)) or not 0 <= size < full:
+        raise ValueError(f"validation_size is {size!r}, but it has to be a whole number from 0 to {full - 1:,}.")
+    split = len(x) - int(size) * len(x) // full
+    x, x_test = (images.reshape(-1, *shape) / np.float32(255) for images in (x, x_test))
+    y, y_test = (np.eye(10, dtype=np.float32)[labels] if one_hot else labels.astype(np.int64) for labels in (y, y_test))
+    return (x[:split], y[:split]), (x[split:], y[split:]), (x_test, y_test)
 
 
 def _read(folder, name, advice):
@@ -177,6 +182,8 @@ def _write(path, content):  # atomically: another process sees all of it or noth
             Path(folder, path.name).write_bytes(content)
             Path(folder, path.name).replace(path)
     except OSError as error:
+        if os.access(path, os.R_OK) and path.read_bytes() == content:
+            return  # on Windows, two processes that write a file at the same time get in each other's way
         raise DataError(f"{path} cannot be written: {error.strerror}. Make room or allow writing there, or set "
                         "MNIST_DIR to a folder that holds the four files.") from None
 
@@ -185,9 +192,9 @@ def _show():
     """Print the folder, the size of each part, the digits per class, and one digit of each class in Braille's dots."""
     if hasattr(sys.stdout, "reconfigure"):  # a notebook's has no need of it
         sys.stdout.reconfigure(errors="replace")  # a terminal without Braille shows question marks
-    os.environ["MNIST_DIR"] = str(_find()[0])  # what was found is not looked for again
-    (x, y), *_ = parts = load_data()
-    print(f"{os.environ['MNIST_DIR']}\n\n{'':10}  digits     " + "".join(f"{digit:6}" for digit in range(10)))
+    folder, arrays = _find()
+    (x, y), *_ = parts = _split(folder, arrays)
+    print(f"{folder}\n\n{'':10}  digits     " + "".join(f"{digit:6}" for digit in range(10)))
     for part, (_, labels) in zip(("training", "validation", "test"), parts):
         print(f"{part:10} {len(labels):7,}     " + "".join(f"{n:6,}" for n in np.bincount(labels, minlength=10)))
     dots = np.array([[1, 8], [2, 16], [4, 32], [64, 128]])  # Unicode's numbers for a character's 4 x 2 dots

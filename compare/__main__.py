@@ -1,7 +1,7 @@
 """Run the twelve scripts, or those named, one after the other, and compare what they reach and what they cost.
 
     python -m compare                    all twelve, one seed
-    python -m compare 'mlp_*' --seeds 3  names or patterns; seeds 0, 1, 2
+    python -m compare "mlp_*" --seeds 3  names or patterns; seeds 0, 1, 2
     python -m compare --quick            two epochs on the sample, to see it work
     python -m compare --resume           what an interrupted comparison still lacks
     python -m compare --parallel         the scripts in extras/parallel/, with one worker and with two

@@ -1,6 +1,7 @@
 """What machine this is, for figures that mean something only beside its name."""
 import platform
 import re
+import subprocess
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,9 @@ def describe():
     if Path("/proc/cpuinfo").exists():
         names = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
         processor = names[1] if names else processor
+    if platform.system() == "Darwin":  # whose platform.processor() is "arm"
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        processor = subprocess.run(command, capture_output=True, text=True).stdout.strip() or processor
     if Path("/etc/os-release").exists():
         system = platform.freedesktop_os_release()["PRETTY_NAME"]
     return {"processor": processor, "cores": psutil.cpu_count(), "system": system,

@@ -87,10 +87,12 @@ def train(job, seed, epochs, threads, timeout, seen):
     if "MNIST_DIR" in environment:
         environment["MNIST_DIR"] = os.path.abspath(environment["MNIST_DIR"])
     watched, test_accuracy = {"memory": 0, "hung": False}, None
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+", errors="replace") as stderr:
+    with (tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,  # Windows keeps a killed process's a while
+          tempfile.TemporaryFile("w+", errors="replace") as stderr):
         if job.endswith("theano"):  # it keeps what it compiled; an empty folder makes every run the first
+            own = f"base_compiledir={Path(folder).as_posix()}"
             for flags in "THEANO_FLAGS", "PYTENSOR_FLAGS":
-                environment[flags] = ",".join(filter(None, [os.environ.get(flags), f"base_compiledir={folder}"]))
+                environment[flags] = ",".join(filter(None, [os.environ.get(flags), own]))
         begin = perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=stderr,
                                    text=True, errors="replace")
@@ -139,7 +141,9 @@ def watch_process(process, deadline, watched):
     try:
         own = psutil.Process(process.pid)
         while process.poll() is None:
-            watched["memory"] = max(watched["memory"], own.memory_info().rss)
+            # On Windows, the python.exe of a virtual environment only starts the interpreter, as its child
+            running = own.children() if os.name == "nt" else []
+            watched["memory"] = max(watched["memory"], *(each.memory_info().rss for each in [own, *running]))
             if perf_counter() > deadline:
                 watched["hung"] = True
                 end(process)

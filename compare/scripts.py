@@ -25,7 +25,8 @@ class Library(NamedTuple):
 
 
 LIBRARIES = {  # by the end of its scripts' names, in the order of the tables
-    "numpy": Library("NumPy", {"numpy": "NumPy"}, ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]),
+    "numpy": Library("NumPy", {"numpy": "NumPy"},
+                     ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"]),
     "theano": Library("Theano", {"Theano": "Theano", "pytensor": "PyTensor"}, ["OMP_NUM_THREADS", "NUMBA_NUM_THREADS"]),
     "tensorflow": Library("TensorFlow", {"tensorflow": "TensorFlow", "tensorflow-cpu": "TensorFlow"},
                           ["TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"]),

@@ -16,13 +16,18 @@ CONVNETS = [script for script in SCRIPTS if script.startswith("conv")]
 # What TensorFlow, under Keras as well, says whenever one of its libraries is loaded, whatever its log level
 GREETINGS = re.compile(r"(WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR\n"
                        r"I0000 .* port\.cc:\d+\] oneDNN custom operations are on\. .*\n)*")
+WARNINGS = ",".join(f"error::{kind}:{module}" for kind in ("DeprecationWarning", "FutureWarning")
+                    for module in ("__main__", "mnist", *SCRIPTS))
 FULL = next((folder for folder in (Path(os.environ.get("MNIST_DIR", ROOT / "data")), ROOT.parent / "shared/data/mnist")
              if any(folder.glob("train-images*"))), None)
 
 
 def python(*arguments, data=mnist.SAMPLE, executable=sys.executable, **environment):
-    """Run Python in the repository's root on the digits in `data`, stdout and stderr no terminals."""
-    environment = {**os.environ, "MNIST_DIR": str(data), **environment}
+    """Run Python in the repository's root on the digits in `data`, stdout and stderr no terminals.
+
+    A deprecation warning that one of our modules causes is an error, as it is within pytest.
+    """
+    environment = {**os.environ, "MNIST_DIR": str(data), "PYTHONWARNINGS": WARNINGS, **environment}
     return subprocess.run([executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
@@ -109,7 +114,8 @@ def test_keras_runs_on_every_engine(script, least, backend):
 @pytest.mark.parametrize("script", [
     script if script == "mlp_numpy" else pytest.param(script, marks=pytest.mark.slow) for script in SCRIPTS])
 def test_the_readmes_search_compares_rates_on_the_validation_digits(script):
-    snippet, = re.findall(r"(?s)```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"))
+    section = (ROOT / "README.md").read_text("utf-8").partition("## A script as a starting point")[2]
+    snippet, = re.findall(r"(?s)```python\n(.*?)```", section)
     assert snippet.count("in 0.5, 1.0, 1.5:") == 1
     snippet = snippet.replace("mlp_torch", script).replace("0.5, 1.0, 1.5", "0.01, 0.1").replace("epochs=5", "epochs=1")
     lines = lines_of(python("-c", f"{snippet}\nassert mnist.load_data is load_data"))

@@ -74,7 +74,9 @@ def build_model(classes):
         channels = three[1] + double[1] + (one + after or channels)
     layers += [nn.AvgPool2d(7), nn.Flatten(),   # -> (batch, 1024)
                nn.Linear(channels, classes)]    # -> (batch, classes)
-    return nn.Sequential(*layers).apply(init_weights).to(DEVICE, memory_format=torch.channels_last)
+    # channels_last is faster for convolutions; on Apple's GPUs max-pooling fails with it (PyTorch issue 175190)
+    layout = torch.contiguous_format if DEVICE.type == "mps" else torch.channels_last
+    return nn.Sequential(*layers).apply(init_weights).to(DEVICE, memory_format=layout)
 
 
 def scaled(x):  # uint8 (batch, 224, 224, 3) -> (batch, 3, 224, 224), from -1 to 1

@@ -59,6 +59,7 @@ def compare(network, classes=1000, batch=4, seed=0):
     keras.utils.set_random_seed(seed)
     torch.manual_seed(seed)
     script = importlib.import_module(f"extras.imagenet.{network}_torch")
+    script.DEVICE = torch.device("cpu")  # Apple's GPU has no float64
     a = script.build_model(classes).double().train()
     b = importlib.import_module(f"extras.imagenet.{network}_keras").build_model(classes)
     for layer in [*a.modules(), *b.layers]:

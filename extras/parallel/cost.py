@@ -17,6 +17,7 @@ from torch import distributed
 
 import conv_torch
 
+conv_torch.DEVICE = torch.device("cpu")  # this measures processors, whatever else the machine has
 VALUES = 1, 1_000, 10_000, 100_000, 1_000_000, 10_000_000  # summed up in one message, float32
 BATCHES = 16, 32, 64, 128, 256
 WORKERS = 2, 4, 8, 16, 32

@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["mpi4py", "numpy", "requests"]
+# dependencies = ["mpi4py", "mpich", "numpy", "requests"]
 # ///
 """The network of mlp_numpy.py on several processes: each takes its share of every batch, MPI adds up the gradients.
 
