@@ -5,6 +5,7 @@ import os
 import sys
 import time
 import zlib
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -182,8 +183,9 @@ def _write(path, content):  # atomically: another process sees all of it or noth
             Path(folder, path.name).write_bytes(content)
             Path(folder, path.name).replace(path)
     except OSError as error:
-        if os.access(path, os.R_OK) and path.read_bytes() == content:
-            return  # on Windows, two processes that write a file at the same time get in each other's way
+        with suppress(OSError):
+            if path.read_bytes() == content:
+                return  # on Windows, two processes that write a file at the same time get in each other's way
         raise DataError(f"{path} cannot be written: {error.strerror}. Make room or allow writing there, or set "
                         "MNIST_DIR to a folder that holds the four files.") from None
 

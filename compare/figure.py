@@ -37,7 +37,8 @@ def figure(saved):
     Both axes are logarithmic: the first epochs take off whole percents, the last ones hundredths, and the libraries
     differ in their seconds by a factor of twenty.
     """
-    plt.rcParams.update({"svg.hashsalt": "comparison", "svg.fonttype": "none", "font.size": 9})
+    style = {"svg.hashsalt": "comparison", "svg.fonttype": "none", "font.size": 9}
+    plt.style.use(["default", style])  # whatever was set before
     drawing, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
     for axis, (network, title) in zip(axes, NETWORKS.items()):
         axis.axhline(100 * (1 - TARGETS[network]), color="#888888", linewidth=0.8, linestyle=":")

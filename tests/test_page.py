@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
+from test_mnist import HANG
 
 import mlp_numpy
 import mnist
@@ -16,7 +17,10 @@ sys.path.append(str(ROOT / "docs"))
 import build
 
 PAGE = build.DOCS / "index.html"
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+BROWSERS = ["chromium", "chromium-browser", "google-chrome", "chrome",
+            r"C:\Program Files\Google\Chrome\Application\chrome.exe",
+            "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"]
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 FILES = {s: path_of(s) for s in SCRIPTS + RETIRED} | {"mlp_browser": build.DOCS / "mlp_browser.js"}
 PAIRS = [pytest.param(list(zip(FILES, [*FILES][1:] + [*FILES][:1])), id="each with the next"),
          pytest.param(list(product(FILES, repeat=2)), id="every pair", marks=pytest.mark.slow)]
@@ -26,8 +30,8 @@ in_a_browser = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chr
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu",
-                                                                        "--disable-background-networking"])
+        yield playwright.chromium.launch(executable_path=BROWSER, timeout=1000 * HANG, args=[
+            "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
 
 
 @pytest.fixture
@@ -37,7 +41,7 @@ def open_page(browser):
 
     def open_page(address="", width=1400, height=1000, **options):
         contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
-        contexts[-1].set_default_timeout(300_000)  # milliseconds, which only a page that hangs needs
+        contexts[-1].set_default_timeout(1000 * HANG)  # milliseconds
         page = contexts[-1].new_page()
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -50,6 +54,12 @@ def open_page(browser):
     for context in contexts:
         context.close()
     assert errors == [] and elsewhere == []
+
+
+def choose(page, column, name):
+    """Choose a script, and wait for it: the page follows its address a moment later."""
+    page.select_option(f"#script{column}", name)
+    page.wait_for_function("([column, name]) => chosen[column] === name", arg=[column, name])
 
 
 def shown(page, column):
@@ -91,7 +101,7 @@ class TestSideBySide:
         page = open_page()
         for pair in pairs:
             for column, name in enumerate(pair):
-                page.select_option(f"#script{column}", name)
+                choose(page, column, name)
             assert page.evaluate("location.hash") == f"#{','.join(pair)}" or pair == ("mlp_numpy", "mlp_torch")
         for pair in pairs:
             page.goto("about:blank")
@@ -118,6 +128,7 @@ class TestSideBySide:
     def test_what_changes_is_shown_line_by_line(self, open_page):
         page = open_page("#mlp_numpy,mlp_torch")
         page.click("#changes")
+        page.wait_for_function("changes")
         assert page.evaluate("location.hash") == "#mlp_numpy,mlp_torch,changes"
         for column, name in enumerate(["mlp_numpy", "mlp_torch"]):
             assert shown(page, column) == FILES[name].read_text("utf-8")
@@ -150,9 +161,9 @@ class TestSideBySide:
 
     def test_back_and_forward(self, open_page):
         page = open_page()
-        page.select_option("#script0", "mlp_jax")
+        choose(page, 0, "mlp_jax")
         page.click("button[data-network=conv]")
-        page.wait_for_function("chosen.join() === 'conv_jax,conv_torch'")  # the page follows its address a moment later
+        page.wait_for_function("chosen.join() === 'conv_jax,conv_torch'")
         assert page.input_value("#script0") == "conv_jax" and page.input_value("#script1") == "conv_torch"
         page.go_back()
         page.wait_for_function("byId('script0').value === 'mlp_jax'")
@@ -170,7 +181,7 @@ class TestSideBySide:
         page.focus("#script0")
         for _ in range(5):
             page.keyboard.press("ArrowDown")
-        page.wait_for_function("chosen.join() === 'mlp_jax,mlp_torch'")  # the page follows its address a moment later
+        page.wait_for_function("chosen.join() === 'mlp_jax,mlp_torch'")
         assert page.evaluate("location.hash") == "#mlp_jax,mlp_torch"
         assert page.evaluate("document.activeElement.id") == "script0"
         page.focus("button[data-columns='3']")
@@ -180,7 +191,7 @@ class TestSideBySide:
     def test_what_is_copied_is_the_file(self, open_page):
         page = open_page(permissions=["clipboard-read", "clipboard-write"])
         for name, path in FILES.items():
-            page.select_option("#script0", name)
+            choose(page, 0, name)
             page.click("#copy0")
             page.wait_for_function("name => byId('said').textContent.includes(name)", arg=path.name)
             assert page.evaluate("navigator.clipboard.readText()") == path.read_text("utf-8")
@@ -196,6 +207,7 @@ class TestSideBySide:
         page = open_page("#mlp_numpy,mlp_torch,mlp_jax", width=390, has_touch=True)
         for column, name in enumerate(["numpy", "torch", "jax"]):
             page.tap(f"#tab{column}")
+            page.wait_for_function("column => active === column", arg=column)
             labels = page.evaluate("[...document.querySelectorAll('.room')].filter(room => room.offsetParent)"
                                    ".map(room => room.getAttribute('aria-label'))")
             assert labels == [f"{room}, mlp_{name}.py" for room in ["Start", *build.ROOMS]]
@@ -215,8 +227,8 @@ class TestSideBySide:
         page.click("nav a[href='#draw']")
         assert page.evaluate("location.hash") == "#mlp_torch,mlp_jax,changes"
         page.click("#beside")
-        assert page.evaluate("location.hash") == "#mlp_numpy,mlp_browser"
-        page.wait_for_function("byId('code').getBoundingClientRect().top < 200")
+        page.wait_for_function("chosen.join() === 'mlp_numpy,mlp_browser'")
+        page.wait_for_function("Math.abs(byId('code').getBoundingClientRect().top) < 200")
 
     def test_print_has_both_columns_and_the_whole_table(self, open_page):
         page = open_page(width=718)  # A4 with ordinary margins

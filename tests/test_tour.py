@@ -158,7 +158,7 @@ def test_an_address_leads_to_an_idea_a_room_and_the_drawing(open_page):
     assert page.evaluate(VISIBLE) == ["Step"] * 2
     page.goto("about:blank")
     page.goto(f"{PAGE.as_uri()}#draw")
-    assert page.evaluate("byId('draw').getBoundingClientRect().top < innerHeight / 2")
+    page.wait_for_function("byId('draw').getBoundingClientRect().top < innerHeight / 2")
 
 
 @in_a_browser

@@ -10,8 +10,9 @@ import matplotlib.pyplot as plt
 
 def new_figure(width, height, layout=None):
     """Return an empty figure of Matplotlib, its width and height in inches."""
-    plt.rcParams.update({"svg.fonttype": "none", "font.size": 8, "font.family": "DejaVu Sans",
-                         "axes.spines.top": False, "axes.spines.right": False, "axes.formatter.useoffset": False})
+    plt.style.use(["default", {  # whatever was set before
+        "svg.fonttype": "none", "font.size": 8, "font.family": "DejaVu Sans", "axes.spines.top": False,
+        "axes.spines.right": False, "axes.formatter.useoffset": False}])
     return plt.figure(figsize=(width, height), layout=layout)
 
 

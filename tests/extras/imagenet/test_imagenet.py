@@ -6,9 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
+from test_mnist import HANG, wait_for
 from test_shape import ROOMS
 
 import mnist
@@ -50,7 +50,7 @@ def start(script, records, folder, before="pass", epochs=3, launcher=(), **envir
 
 def ended(process):
     """Return what a script printed, a tuple for each epoch: number, loss, top-1, top-5."""
-    printed, error = process.communicate(timeout=600)
+    printed, error = process.communicate(timeout=HANG)
     assert process.returncode == 0 and "Warning" not in error, error
     return [EPOCH.fullmatch(line).groups() for line in printed.splitlines()]
 
@@ -71,8 +71,10 @@ def test_they_have_the_rooms_of_the_twelve(script):
     assert lines_of_code(ROOT / "extras" / "imagenet" / f"{script}.py") <= 130 and max(map(len, lines)) <= 120
 
 
-SLOWLY = ("import time\nbatches = s.records.Records.batches\n"
-          "s.records.Records.batches = lambda *a, **k: (time.sleep(0.1) or each for each in batches(*a, **k))")
+# Once there is a checkpoint, a training that stays where it is until it is killed
+STAYING = ("import os, time\nbatches = s.records.Records.batches\n"
+           f"stay = lambda: os.path.exists(s.CHECKPOINT) and time.sleep({HANG})\n"
+           "s.records.Records.batches = lambda *a, **k: (stay() or each for each in batches(*a, **k))")
 
 
 @pytest.mark.parametrize("script", [pytest.param(s, marks=[pytest.mark.slow] * s.startswith("inc")) for s in SCRIPTS])
@@ -81,17 +83,15 @@ def test_the_same_command_goes_on_after_a_kill_and_refuses_what_is_not_its_own(s
     assert [int(number) for number, *_ in undisturbed] == [1, 2, 3]
     path = tmp_path / checkpoint(script)
     path.unlink()
-    process = start(script, records, tmp_path, f"{small(script)}\n{SLOWLY}")
-    while not path.exists():
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.01)
+    process = start(script, records, tmp_path, f"{small(script)}\n{STAYING}")
+    wait_for(lambda: path.exists() or process.poll() is not None)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     first = path.read_bytes()
     # Ended just before the next checkpoint gets its name: the one before it stays
     kill = "s.os.replace = lambda *_: s.os.kill(s.os.getpid(), 9)"
     process = start(script, records, tmp_path, f"{small(script)}\n{kill}")
-    printed, error = process.communicate(timeout=600)
+    printed, error = process.communicate(timeout=HANG)
     assert process.returncode == -signal.SIGKILL and "epoch  2" in printed, error
     assert path.read_bytes() == first
     assert ended(start(script, records, tmp_path, small(script))) == undisturbed[1:]
@@ -103,7 +103,7 @@ def test_the_same_command_goes_on_after_a_kill_and_refuses_what_is_not_its_own(s
         content = content or path.read_bytes()
         path.write_bytes(content)
         process = start(script, folder, tmp_path, f"{small(script)}\n{before}")
-        printed, error = process.communicate(timeout=600)
+        printed, error = process.communicate(timeout=HANG)
         assert process.returncode == 1 and printed == "" and "Traceback" not in error, error
         assert re.search(f"{path.name} {said}", error.splitlines()[-1])
         assert path.read_bytes() == content
@@ -166,7 +166,7 @@ def test_two_workers_share_the_training_and_three_cannot(script, records, tmp_pa
     *_, (_, loss, _, _) = ended(start(script, records, alone, small(script)))
     assert float(epochs[-1][1]) == pytest.approx(float(loss), rel=0.2)
     process = start(script, records, tmp_path, small(script), **THREE[library])
-    printed, error = process.communicate(timeout=600)
+    printed, error = process.communicate(timeout=HANG)
     assert process.returncode == 1 and printed == "" and "A batch of 32 cannot be split evenly among 3" in error
 
 
@@ -208,7 +208,7 @@ s.train = count"""}
 def test_top_1_and_top_5_are_counted_over_all_of_the_validation_set(script, workers, tmp_path):
     library = script.partition("_")[2]
     process = start(script, "", tmp_path, GUESSING[library], **TWO[library] if workers == 2 else {})
-    printed, error = process.communicate(timeout=600)
+    printed, error = process.communicate(timeout=HANG)
     assert process.returncode == 0, error
     assert [float(share) for share in printed.split()] == pytest.approx([8 / 75, 40 / 75])
 
@@ -261,7 +261,7 @@ def executed(changes=(), appended=""):
     notebook = nbformat.reads(text, 4)
     notebook.cells.append(nbformat.v4.new_code_cell(appended))
     folder = {"metadata": {"path": str(ROOT / "extras" / "imagenet")}}
-    nbclient.NotebookClient(notebook, timeout=600, resources=folder).execute()
+    nbclient.NotebookClient(notebook, timeout=HANG, resources=folder).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output.get("name") == "stderr"]
     return notebook.cells[-1].outputs[0]["text"]

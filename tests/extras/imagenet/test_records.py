@@ -9,11 +9,11 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 
 import numpy as np
 import pytest
 from PIL import Image
+from test_mnist import HANG, wait_for
 
 from compare.scripts import ROOT
 from extras.imagenet import pack as packing
@@ -180,7 +180,7 @@ def test_what_cannot_be_decoded_is_named_and_the_rest_is_packed(pictures, tmp_pa
     (folder / ".hidden").touch()
     (folder / "folder").mkdir()
     process = command(tmp_path / "pictures", tmp_path / "packed")
-    printed, _ = process.communicate(timeout=120)
+    printed, _ = process.communicate(timeout=HANG)
     assert process.returncode == 0
     assert set(re.findall("left out: (.*?): ", printed)) == {
         "class 0/notes.JPEG", "class 0/truncated.jpg", "class 0/empty.jpg", "class 0/folder"}
@@ -201,7 +201,7 @@ def test_folders_without_classes_or_pictures_are_refused(prepare, said, tmp_path
     (tmp_path / "pictures").mkdir()
     prepare(tmp_path / "pictures")
     process = command(tmp_path / "pictures", tmp_path / "packed")
-    printed, error = process.communicate(timeout=120)
+    printed, error = process.communicate(timeout=HANG)
     assert process.returncode == 1 and printed == "" and "Traceback" not in error and error.count("\n") == 1
     assert re.search(said, error) and not (tmp_path / "packed").exists()
 
@@ -276,15 +276,20 @@ def test_packing_goes_on_where_it_was_ended(end, pictures, tmp_path, monkeypatch
     monkeypatch.setattr(packing, "SHARD", 4)
     pack(pictures, tmp_path / "packed")
     undisturbed, folder = content(tmp_path / "packed"), tmp_path / "again"
-    slowly = ("import signal, time\nsignal.signal(2, signal.default_int_handler)\nfast = p._shrunk\n"
-              "p._shrunk = lambda path: (time.sleep(0.02), fast(path))[1]")
+    # Two threads pack seven pictures, so one of them has a shard of four, and then stay there until they are stopped.
+    stays = ("import itertools, signal\nsignal.signal(2, signal.default_int_handler)\np.os.cpu_count = lambda: 2\n"
+             "stop, shrunk, count = p.Event(), p._shrunk, itertools.count()\np.Event = lambda: stop\n"
+             f"p._shrunk = lambda path: (next(count) < 7 or stop.wait({HANG}), shrunk(path))[1]")
+
+    def shards():  # and when: one that the index does not count yet is packed again
+        return {path: path.stat().st_mtime_ns for path in folder.glob("*.tar")}
+
     for _ in range(3):
-        before = len(list(folder.glob("*.tar")))
-        process = command(pictures, folder, before=slowly)
-        while len(list(folder.glob("*.tar"))) == before and process.poll() is None:
-            time.sleep(0.005)
+        before = shards()
+        process = command(pictures, folder, before=stays)
+        wait_for(lambda: shards() != before or process.poll() is not None)
         process.send_signal(end)
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=HANG)
         if end == signal.SIGINT:
             assert process.returncode == 1 and error.startswith("Interrupted.") and error.count("\n") == 1, error
             assert not list(folder.glob("*.part"))
@@ -304,7 +309,7 @@ def test_a_full_disk_leaves_whole_shards_and_packing_goes_on(pictures, packed, t
     try:
         folder = tmp_path / "disk" / "packed"
         process = command(pictures, folder)
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=HANG)
         assert process.returncode == 1 and error.count("\n") == 1
         assert "cannot be written: No space left on device. What is in it is whole; make room" in error
         assert {path.suffix for path in folder.iterdir()} <= {".tar", ".json"} and list(folder.glob("*.tar"))
