@@ -687,6 +687,18 @@ def test_a_place_that_cannot_be_written_is_an_error_and_not_the_sample(web, monk
     assert state(tmp_path).keys() == before
 
 
+def test_a_file_that_another_process_holds_is_enough_if_it_is_the_same(monkeypatch, tmp_path):
+    def held(*_):
+        raise PermissionError(13, "Permission denied")  # as Windows does
+
+    monkeypatch.setattr(Path, "replace", held)
+    (tmp_path / FIRST).write_bytes(b"whole")
+    mnist._write(tmp_path / FIRST, b"whole")
+    with pytest.raises(mnist.DataError, match="cannot be written: Permission denied"):
+        mnist._write(tmp_path / FIRST, b"other")
+    assert [path.name for path in tmp_path.iterdir()] == [FIRST] and (tmp_path / FIRST).read_bytes() == b"whole"
+
+
 # Whole processes
 
 def start(*arguments):

@@ -37,7 +37,7 @@ def output_of(monkeypatch):
     script if script in DEFAULT else pytest.param(script, marks=pytest.mark.slow) for script in SCRIPTS])
 def test_run_or_pasted_and_twice_it_prints_the_same(script, output_of):
     pasted = (ROOT / f"{script}.py").read_text("utf-8")
-    texts = output_of(f"%run {script}.py", f"%run {script}.py", pasted, pasted)
+    texts = output_of(f"%run {script}.py", f"%run {script}.py", pasted)
     assert trained(texts[0].splitlines())[1] == [constants(script)[0]]
     assert len({re.sub(r"[\d.]+ s$", "", text, flags=re.M) for text in texts}) == 1
 
