@@ -13,10 +13,12 @@ from compare.scripts import RETIRED_PYTHON, SCRIPTS, constants
 
 ROOT = Path(mnist.__file__).resolve().parent
 CONVNETS = [script for script in SCRIPTS if script.startswith("conv")]
-# What TensorFlow, under Keras as well, says whenever one of its libraries is loaded, whatever its log level; and what
-# PyTensor says on Windows if there is no g++, which it does not need
+# What TensorFlow, under Keras as well, says whenever one of its libraries is loaded, whatever its log level; what
+# PyTensor says on Windows if there is no g++, which it does not need; what JAX 0.12 says of Keras 3.15, which tells it
+# that labels are int64 though JAX makes them int32
 GREETINGS = re.compile(r"(WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR\n"
                        r"I0000 .* port\.cc:\d+\] oneDNN custom operations are on\. .*\n"
+                       r"|\S*jax\S*: UserWarning: Explicitly requested dtype int64 .*\n  .*\n"
                        r"|WARNING \(pytensor\.configdefaults\): g\+\+ not available.*\n)*")
 WARNINGS = ",".join(f"error::{kind}:{module}" for kind in ("DeprecationWarning", "FutureWarning")
                     for module in ("__main__", "mnist", *SCRIPTS))
