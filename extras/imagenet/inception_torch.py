@@ -72,8 +72,7 @@ def build_model(classes):
     for one, three, double, pooling, after in MODULES:
         layers.append(inception(channels, one, three, double, pooling, after))
         channels = three[1] + double[1] + (one + after or channels)
-    layers += [nn.AvgPool2d(7), nn.Flatten(),   # -> (batch, 1024)
-               nn.Linear(channels, classes)]    # -> (batch, classes)
+    layers += [nn.AvgPool2d(7), nn.Flatten(), nn.Linear(channels, classes)]  # -> (batch, 1024) -> (batch, classes)
     # channels_last is faster for convolutions; on Apple's GPUs max-pooling fails with it (PyTorch issue 175190)
     layout = torch.contiguous_format if DEVICE.type == "mps" else torch.channels_last
     return nn.Sequential(*layers).apply(init_weights).to(DEVICE, memory_format=layout)
