@@ -28,8 +28,10 @@ def conv(x, w):
     return jax.lax.conv_general_dilated(x, w, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
+@jax.jit
 def forward(x, weights):
     w1, b1, w2, b2, w3, b3, w4, b4 = weights
+    # Max-pooling: each 2x2 square gets axes of its own, 2 and 4, and max is taken over them
     conv1 = jax.nn.relu(conv(x, w1) + b1)                          # (batch, 28, 28, 1) -> (batch, 24, 24, 8)
     conv2 = conv(conv1, w2) + b2                                   # -> (batch, 20, 20, 16)
     pooled = conv2.reshape(-1, 10, 2, 10, 2, 16).max(axis=(2, 4))  # -> (batch, 10, 10, 16)
@@ -38,9 +40,10 @@ def forward(x, weights):
     return hidden @ w4 + b4                                        # -> (batch, 10)
 
 
-@jax.jit
 def accuracy(x, y, weights):
-    return (forward(x, weights).argmax(axis=1) == y).mean()
+    # 500 at a time, to save memory
+    logits = np.concatenate([forward(x[i:i + 500], weights) for i in range(0, len(x), 500)])
+    return (logits.argmax(axis=1) == y).mean()
 
 
 # Step
@@ -60,17 +63,18 @@ def train(epochs=EPOCHS, seed=0):
     rng = np.random.default_rng(seed)
     (x_train, y_train), valid, test = mnist.load_data(reshape=(28, 28, 1))
     weights = init_weights(jax.random.key(seed))
-    done = np.linspace(0, 1, epochs * (len(x_train) // BATCH_SIZE), endpoint=False).reshape(epochs, -1)
-    rates = np.interp(done, [0, 0.2, 1], [0, LEARNING_RATE, 0]).astype(np.float32)  # by epoch and step
+    steps = epochs * (len(x_train) // BATCH_SIZE)
+    # The learning rate rises over the first fifth of the steps, then falls to zero
+    rates = iter(np.interp(np.arange(steps), [0, 0.2 * steps, steps], [0, LEARNING_RATE, 0]).astype(np.float32))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = mnist.epoch(x_train, y_train, rng)
-        for rate, i in zip(tqdm(rates[epoch - 1], leave=False, disable=None), range(0, len(x), BATCH_SIZE)):
-            weights = step(weights, x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], rate)
+        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)
+        for i in tqdm(range(0, len(x), BATCH_SIZE), leave=False, disable=None):
+            weights = step(weights, x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], next(rates))
         print(f"epoch {epoch}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, weights))
     print(f"test accuracy {test_accuracy:.2%}")
-    return test_accuracy
+    return weights, test_accuracy
 
 
 if __name__ == "__main__":

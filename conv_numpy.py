@@ -1,5 +1,5 @@
 # /// script
-# requires-python = ">=3.10"
+# requires-python = ">=3.11"
 # dependencies = ["numpy", "requests", "tqdm"]
 # ///
 """A small ConvNet in NumPy: a convolution is a product of patches and weights, the gradient is written out by hand."""
@@ -48,27 +48,28 @@ def forward(x, weights):
 
 
 def accuracy(x, y, weights):
-    logits = np.concatenate([forward(x[i:i + 50], weights)[0] for i in range(0, len(x), 50)])
+    # 500 at a time, to save memory
+    logits = np.concatenate([forward(x[i:i + 500], weights)[0] for i in range(0, len(x), 500)])
     return (logits.argmax(axis=1) == y).mean()
 
 
 # Step
-def gradients(x, y, weights):
+def gradients(x, y, weights):  # d_logits: gradient of the loss with respect to the logits, and so on
     w1, b1, w2, b2, w3, b3, w4, b4 = weights
     logits, (patches1, conv1, patches2, conv2, pooled, flat, hidden) = forward(x, weights)
     exp = np.exp(logits - logits.max(axis=1, keepdims=True))  # the shift keeps exp from overflowing
-    # softmax = exp / exp.sum(axis=1, keepdims=True), loss = -np.log(softmax[np.arange(len(y)), y]).mean(), and so:
+    # softmax = exp / exp.sum(axis=1, keepdims=True), loss = -np.log(softmax[np.arange(len(y)), y]).mean()
     d_logits = (exp / exp.sum(axis=1, keepdims=True) - np.eye(10, dtype=np.float32)[y]) / len(x)
     d_hidden = d_logits @ w4.T * (hidden > 0)
     d_pooled = (d_hidden @ w3.T).reshape(pooled.shape) * (pooled > 0)
     d_conv2 = np.zeros_like(conv2)
-    for i, j in (0, 0), (0, 1), (1, 0), (1, 1):  # to the first of the four pixels that is the largest
-        largest = conv2[:, i::2, j::2] == pooled
-        d_conv2[:, i::2, j::2] = d_pooled * largest
-        d_pooled = d_pooled * ~largest
+    for i, j in (0, 0), (0, 1), (1, 0), (1, 1):  # the four pixels of every 2x2 square
+        largest = conv2[:, i::2, j::2] == pooled     # is this pixel the one that pooling took?
+        d_conv2[:, i::2, j::2] = d_pooled * largest  # then it gets the gradient of its square,
+        d_pooled = d_pooled * ~largest               # and nothing is left for a later pixel that is equal
     d_conv2 = d_conv2.reshape(-1, 16)
     d_conv1 = np.zeros_like(conv1)
-    for i, j in np.ndindex(5, 5):  # back from each place in the patches to the pixels that stood there
+    for i, j in np.ndindex(5, 5):  # patches overlap: each pixel adds up the gradients of all its patches
         d_conv1[:, i:i + 20, j:j + 20] += (d_conv2 @ w2.reshape(5, 5, 8, 16)[i, j].T).reshape(-1, 20, 20, 8)
     d_conv1 = (d_conv1 * (conv1 > 0)).reshape(-1, 8)
     return (patches1.T @ d_conv1, d_conv1.sum(axis=0), patches2.T @ d_conv2, d_conv2.sum(axis=0),
@@ -85,17 +86,18 @@ def train(epochs=EPOCHS, seed=0):
     rng = np.random.default_rng(seed)
     (x_train, y_train), valid, test = mnist.load_data(reshape=(28, 28, 1))
     weights = init_weights(rng)
-    done = np.linspace(0, 1, epochs * (len(x_train) // BATCH_SIZE), endpoint=False).reshape(epochs, -1)
-    rates = np.interp(done, [0, 0.2, 1], [0, LEARNING_RATE, 0]).astype(np.float32)  # by epoch and step
+    steps = epochs * (len(x_train) // BATCH_SIZE)
+    # The learning rate rises over the first fifth of the steps, then falls to zero
+    rates = iter(np.interp(np.arange(steps), [0, 0.2 * steps, steps], [0, LEARNING_RATE, 0]).astype(np.float32))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = mnist.epoch(x_train, y_train, rng)
-        for rate, i in zip(tqdm(rates[epoch - 1], leave=False, disable=None), range(0, len(x), BATCH_SIZE)):
-            step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], weights, rate)
+        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)
+        for i in tqdm(range(0, len(x), BATCH_SIZE), leave=False, disable=None):
+            step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], weights, next(rates))
         print(f"epoch {epoch}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, weights))
     print(f"test accuracy {test_accuracy:.2%}")
-    return test_accuracy
+    return weights, test_accuracy
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from time import perf_counter
 import numpy as np
 from tqdm import tqdm
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before the import: fewer messages on stderr
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before the import: TensorFlow prints fewer messages
 import tensorflow as tf
 
 import mnist
@@ -22,13 +22,9 @@ def he_normal(*shape):
     return tf.Variable(tf.random.normal(shape, stddev=np.sqrt(2 / np.prod(shape[:-1]))))
 
 
-def zeros(size):
-    return tf.Variable(tf.zeros(size))
-
-
 def init_weights():
-    return [he_normal(5, 5, 1, 8), zeros(8), he_normal(5, 5, 8, 16), zeros(16),
-            he_normal(1600, 100), zeros(100), he_normal(100, 10), zeros(10)]
+    return [he_normal(5, 5, 1, 8), tf.Variable(tf.zeros(8)), he_normal(5, 5, 8, 16), tf.Variable(tf.zeros(16)),
+            he_normal(1600, 100), tf.Variable(tf.zeros(100)), he_normal(100, 10), tf.Variable(tf.zeros(10))]
 
 
 # Model
@@ -42,7 +38,9 @@ def forward(x, weights):
 
 
 def accuracy(x, y, weights):
-    return (tf.argmax(forward(x, weights), axis=1).numpy() == y).mean()
+    # 500 at a time, to save memory
+    logits = np.concatenate([forward(x[i:i + 500], weights) for i in range(0, len(x), 500)])
+    return (logits.argmax(axis=1) == y).mean()
 
 
 # Step
@@ -61,18 +59,18 @@ def train(epochs=EPOCHS, seed=0):
     tf.random.set_seed(seed)
     (x_train, y_train), valid, test = mnist.load_data(reshape=(28, 28, 1))
     weights = init_weights()
-    done = np.linspace(0, 1, epochs * (len(x_train) // BATCH_SIZE), endpoint=False).reshape(epochs, -1)
-    # An array makes tensors of float32; for each new Python float tf.function would trace its Python anew
-    rates = np.interp(done, [0, 0.2, 1], [0, LEARNING_RATE, 0]).astype(np.float32)  # by epoch and step
+    steps = epochs * (len(x_train) // BATCH_SIZE)
+    # The learning rate rises over the first fifth of the steps, then falls to zero
+    rates = iter(np.interp(np.arange(steps), [0, 0.2 * steps, steps], [0, LEARNING_RATE, 0]).astype(np.float32))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = mnist.epoch(x_train, y_train, rng)
-        for rate, i in zip(tqdm(rates[epoch - 1], leave=False, disable=None), range(0, len(x), BATCH_SIZE)):
-            step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], weights, rate)
+        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)
+        for i in tqdm(range(0, len(x), BATCH_SIZE), leave=False, disable=None):
+            step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], weights, next(rates))
         print(f"epoch {epoch}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, weights))
     print(f"test accuracy {test_accuracy:.2%}")
-    return test_accuracy
+    return weights, test_accuracy
 
 
 if __name__ == "__main__":

@@ -23,13 +23,11 @@ def he_normal(rng, *shape):
     return shared(rng.normal(0, np.sqrt(2 / shape[1]), shape).astype(np.float32))
 
 
-def zeros(size):
-    return shared(np.zeros(size, np.float32))
-
-
 def init_weights(rng):
-    return [he_normal(rng, 8, 5 * 5 * 1), zeros(8), he_normal(rng, 16, 5 * 5 * 8), zeros(16),
-            he_normal(rng, 100, 10 * 10 * 16), zeros(100), he_normal(rng, 10, 100), zeros(10)]
+    return [he_normal(rng, 8, 5 * 5 * 1), shared(np.zeros(8, np.float32)),
+            he_normal(rng, 16, 5 * 5 * 8), shared(np.zeros(16, np.float32)),
+            he_normal(rng, 100, 10 * 10 * 16), shared(np.zeros(100, np.float32)),
+            he_normal(rng, 10, 100), shared(np.zeros(10, np.float32))]
 
 
 # Model
@@ -55,6 +53,7 @@ def forward(x, weights):
 
 
 def accuracy(x, y, predict):
+    # 500 at a time, to save memory
     return (np.concatenate([predict(x[i:i + 500]) for i in range(0, len(x), 500)]) == y).mean()
 
 
@@ -72,18 +71,20 @@ def compile_functions(weights):
 def train(epochs=EPOCHS, seed=0):
     rng = np.random.default_rng(seed)
     (x_train, y_train), valid, test = mnist.load_data()
-    step, predict = compile_functions(init_weights(rng))
-    done = np.linspace(0, 1, epochs * (len(x_train) // BATCH_SIZE), endpoint=False).reshape(epochs, -1)
-    rates = np.interp(done, [0, 0.2, 1], [0, LEARNING_RATE, 0]).astype(np.float32)  # by epoch and step
+    weights = init_weights(rng)
+    step, predict = compile_functions(weights)
+    steps = epochs * (len(x_train) // BATCH_SIZE)
+    # The learning rate rises over the first fifth of the steps, then falls to zero
+    rates = iter(np.interp(np.arange(steps), [0, 0.2 * steps, steps], [0, LEARNING_RATE, 0]).astype(np.float32))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = mnist.epoch(x_train, y_train, rng)
-        for rate, i in zip(tqdm(rates[epoch - 1], leave=False, disable=None), range(0, len(x), BATCH_SIZE)):
-            step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], rate)
+        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)
+        for i in tqdm(range(0, len(x), BATCH_SIZE), leave=False, disable=None):
+            step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], next(rates))
         print(f"epoch {epoch}  validation accuracy {accuracy(*valid, predict):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, predict))
     print(f"test accuracy {test_accuracy:.2%}")
-    return test_accuracy
+    return weights, test_accuracy
 
 
 if __name__ == "__main__":

@@ -22,13 +22,13 @@ def init_weights(key):
 
 
 # Model
+@jax.jit
 def forward(x, weights):
     w1, b1, w2, b2 = weights
     hidden = jax.nn.relu(x @ w1 + b1)  # (batch, 784) -> (batch, 100)
     return hidden @ w2 + b2            # (batch, 100) -> (batch, 10)
 
 
-@jax.jit
 def accuracy(x, y, weights):
     return (forward(x, weights).argmax(axis=1) == y).mean()
 
@@ -50,17 +50,18 @@ def train(epochs=EPOCHS, seed=0):
     rng = np.random.default_rng(seed)
     (x_train, y_train), valid, test = mnist.load_data()
     weights = init_weights(jax.random.key(seed))
-    done = np.linspace(0, 1, epochs * (len(x_train) // BATCH_SIZE), endpoint=False).reshape(epochs, -1)
-    rates = np.interp(done, [0, 0.2, 1], [0, LEARNING_RATE, 0]).astype(np.float32)  # by epoch and step
+    steps = epochs * (len(x_train) // BATCH_SIZE)
+    # The learning rate rises over the first fifth of the steps, then falls to zero
+    rates = iter(np.interp(np.arange(steps), [0, 0.2 * steps, steps], [0, LEARNING_RATE, 0]).astype(np.float32))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = mnist.epoch(x_train, y_train, rng)
-        for i, rate in zip(range(0, len(x), BATCH_SIZE), rates[epoch - 1]):
-            weights = step(weights, x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], rate)
+        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)
+        for i in range(0, len(x), BATCH_SIZE):
+            weights = step(weights, x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], next(rates))
         print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, weights))
     print(f"test accuracy {test_accuracy:.2%}")
-    return test_accuracy
+    return weights, test_accuracy
 
 
 if __name__ == "__main__":

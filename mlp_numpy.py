@@ -1,5 +1,5 @@
 # /// script
-# requires-python = ">=3.10"
+# requires-python = ">=3.11"
 # dependencies = ["numpy", "requests"]
 # ///
 """A 784-100-10 network in NumPy: the gradient is written out by hand, one line for each line of the model."""
@@ -34,11 +34,11 @@ def accuracy(x, y, weights):
 
 
 # Step
-def gradients(x, y, weights):  # d_ is for derivative: of the loss, the mean cross-entropy, by what is named
+def gradients(x, y, weights):  # d_logits: gradient of the loss with respect to the logits, and so on
     w1, b1, w2, b2 = weights
     logits, hidden = forward(x, weights)
     exp = np.exp(logits - logits.max(axis=1, keepdims=True))  # the shift keeps exp from overflowing
-    # softmax = exp / exp.sum(axis=1, keepdims=True), loss = -np.log(softmax[np.arange(len(y)), y]).mean(), and so:
+    # softmax = exp / exp.sum(axis=1, keepdims=True), loss = -np.log(softmax[np.arange(len(y)), y]).mean()
     d_logits = (exp / exp.sum(axis=1, keepdims=True) - np.eye(10, dtype=np.float32)[y]) / len(x)
     d_hidden = d_logits @ w2.T * (hidden > 0)
     return x.T @ d_hidden, d_hidden.sum(axis=0), hidden.T @ d_logits, d_logits.sum(axis=0)
@@ -54,17 +54,18 @@ def train(epochs=EPOCHS, seed=0):
     rng = np.random.default_rng(seed)
     (x_train, y_train), valid, test = mnist.load_data()
     weights = init_weights(rng)
-    done = np.linspace(0, 1, epochs * (len(x_train) // BATCH_SIZE), endpoint=False).reshape(epochs, -1)
-    rates = np.interp(done, [0, 0.2, 1], [0, LEARNING_RATE, 0]).astype(np.float32)  # by epoch and step
+    steps = epochs * (len(x_train) // BATCH_SIZE)
+    # The learning rate rises over the first fifth of the steps, then falls to zero
+    rates = iter(np.interp(np.arange(steps), [0, 0.2 * steps, steps], [0, LEARNING_RATE, 0]).astype(np.float32))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = mnist.epoch(x_train, y_train, rng)
-        for i, rate in zip(range(0, len(x), BATCH_SIZE), rates[epoch - 1]):
-            step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], weights, rate)
+        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)
+        for i in range(0, len(x), BATCH_SIZE):
+            step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], weights, next(rates))
         print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, weights))
     print(f"test accuracy {test_accuracy:.2%}")
-    return test_accuracy
+    return weights, test_accuracy
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def accuracy(x, y, model):
 
 # Step
 def step(x, y, model, optimizer, schedule):
-    loss = nn.functional.cross_entropy(model.train()(x), y)
+    loss = nn.functional.cross_entropy(model(x), y)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -51,18 +51,20 @@ def train(epochs=EPOCHS, seed=0):
     torch.manual_seed(seed)
     (x_train, y_train), valid, test = mnist.load_data()
     model = build_model()
-    steps = len(x_train) // BATCH_SIZE
-    optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE, fused=True)  # one kernel for all parameters
-    schedule = optim.lr_scheduler.LambdaLR(optimizer, lambda i: np.interp(i / steps / epochs, [0, 0.2, 1], [0, 1, 0]))
+    optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE)
+    steps = epochs * (len(x_train) // BATCH_SIZE)
+    # The learning rate rises over the first fifth of the steps, then falls to zero
+    schedule = optim.lr_scheduler.LambdaLR(optimizer, lambda i: float(np.interp(i, [0, 0.2 * steps, steps], [0, 1, 0])))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = (torch.from_numpy(a).to(DEVICE) for a in mnist.epoch(x_train, y_train, rng))
-        for i in range(0, steps * BATCH_SIZE, BATCH_SIZE):
+        x, y = (torch.from_numpy(a).to(DEVICE) for a in mnist.epoch(x_train, y_train, rng, BATCH_SIZE))
+        model.train()
+        for i in range(0, len(x), BATCH_SIZE):
             step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], model, optimizer, schedule)
         print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, model))
     print(f"test accuracy {test_accuracy:.2%}")
-    return test_accuracy
+    return model, test_accuracy
 
 
 if __name__ == "__main__":

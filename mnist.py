@@ -34,20 +34,31 @@ def load_data(one_hot=False, reshape=None, validation_size=10_000):
     return _split(*_find(), one_hot, shape, validation_size)
 
 
-def epoch(x, y, rng, shift=1):
-    """Return all of (x, y) in a new order, each image moved by up to `shift` pixels up or down, and left or right.
+def epoch(x, y, rng, batch_size=1, shift=1):
+    """Return (x, y) in a new order, each image moved by up to `shift` pixels up or down, and left or right.
 
     Every image draws its own offset, so the pictures vary from epoch to epoch. What moves in at the edge is black.
-    `x` has the shape (n, 784), (n, 28, 28, 1) or (n, 1, 28, 28) and keeps it. `rng` is a numpy.random.Generator.
+    `x` has the shape (n, 784), (n, 28, 28, 1) or (n, 1, 28, 28), or with shift=0 any shape (n, ...). `y` holds n
+    integers that count the classes from 0. `rng` is a numpy.random.Generator. An incomplete last batch is left out.
+
+    DataError: there are fewer images than one batch, or `y` does not hold classes from 0.
     """
+    if not (whole := len(x) // batch_size * batch_size):
+        raise DataError(f"There are {len(x):,} images to train on, fewer than one batch of {batch_size:,}. Add images, "
+                        "or make BATCH_SIZE smaller.")
+    if len(y) != len(x) or y.ndim == 1 and (y.dtype.kind not in "iu" or y.min() != 0):
+        raise DataError(f"The labels have to be integers that count the classes from 0, one for each of the {len(x):,} "
+                        f"images. Found {len(y):,} of type {y.dtype}: {', '.join(map(str, np.unique(y)[:5]))}, ...")
     order = rng.permutation(len(x))
+    if not shift:
+        return x[order[:whole]], y[order[:whole]]
     down, right = rng.integers(-shift, shift + 1, size=(2, len(x)))  # in pixels; negative: up, left
     images, moved = x.reshape(-1, 28, 28), np.zeros((len(x), 28, 28), x.dtype)
     inside = {o: slice(max(o, 0), 28 + min(o, 0)) for o in range(-shift, shift + 1)}  # rows that are filled, by offset
     for d, r in product(inside, repeat=2):  # one pass for all images with this offset
         these = np.flatnonzero((down == d) & (right == r))
         moved[these, inside[d], inside[r]] = images[order[these], inside[-d], inside[-r]]
-    return moved.reshape(x.shape), y[order]
+    return moved.reshape(x.shape)[:whole], y[order[:whole]]
 
 
 DATA = Path(__file__).resolve().parent / "data"

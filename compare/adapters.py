@@ -89,8 +89,8 @@ def train(script, module, weights, x, y):
         shapes.append(reshape)
         return [(x.reshape(-1, *reshape), y)] * 3
 
-    def epoch(x, y, rng, shift=1):
-        own_digits.extend(own["mnist.epoch"](x, y, rng, shift))
+    def epoch(x, y, rng, batch_size=1):
+        own_digits.extend(own["mnist.epoch"](x, y, rng, batch_size))
         return x, y
 
     def begin(*rng):
@@ -164,4 +164,6 @@ def main(script, way, folder):
 if __name__ == "__main__":
     main(*sys.argv[1:])
     if sys.argv[1] == "extras.parallel.conv_torch":
-        sys.modules["torch"].distributed.destroy_process_group()  # the script's own last line
+        script = sys.modules["extras.parallel.conv_torch"]
+        script.gc.collect()
+        script.torch.distributed.destroy_process_group()  # the script's own last lines

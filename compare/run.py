@@ -81,7 +81,7 @@ def train(job, seed, epochs, threads, timeout, seen):
         code = f"script.DEVICES = [script.mx.cpu(i) for i in range({workers})]; {code}"
     code = f"import {module_of(job)} as script; {code}"
     if workers and script == "conv_torch":
-        code += "; script.torch.distributed.destroy_process_group()"  # as the script's own last line
+        code += "; script.gc.collect(); script.torch.distributed.destroy_process_group()"  # the script's own last lines
     command, environment = launch(job, ["-c", code], threads)
     environment = {**os.environ, "PYTHONPATH": python_path(), **environment}
     if "MNIST_DIR" in environment:

@@ -1,11 +1,11 @@
 """docs/course.md: its dictionary is that of the scripts, and its exercises end as it says."""
 import re
-import shutil
 
 import numpy as np
 import pytest
+from diffs import apply, diffs
 from test_page import build
-from test_scripts import ROOT, lines_of, python, trained
+from test_scripts import lines_of, python, trained
 
 import mnist
 
@@ -13,28 +13,14 @@ COURSE = (build.DOCS / "course.md").read_text(encoding="utf-8")
 
 
 def solutions(exercise):
-    """Return the diffs of an exercise, in order: [(file, [(what goes, what comes), ...]), ...]."""
-    part = re.search(rf"(?ms)^### {exercise}\..*?(?=^##|\Z)", COURSE)[0]
-    found = []
-    for diff in re.findall(r"(?s)```diff\n(.*?)```", part):
-        name, rest = diff.split("\n", 1)
-        changes = re.findall(r"((?:^-.*\n)+)((?:^\+.*\n)+)", rest, re.MULTILINE)
-        assert "".join(map("".join, changes)) == rest
-        found.append((name, [[re.sub("(?m)^[-+]", "", side) for side in change] for change in changes]))
-    return found
+    """Return the diffs of an exercise, in order."""
+    return diffs(re.search(rf"(?ms)^### {exercise}\..*?(?=^##|\Z)", COURSE)[0])
 
 
 def accuracies(folder, solution, epochs, seed=0):
     """Return the validation accuracies and the test accuracy of a script changed by a solution, on the sample."""
-    name, changes = solution
-    source = (ROOT / name).read_text("utf-8")
-    for gone, come in changes:
-        assert source.count(gone) == 1, f"{name} has no longer, or not once:\n{gone}"
-        source = source.replace(gone, come)
-    shutil.copy(ROOT / "mnist.py", folder)
-    (folder / name).write_text(source, encoding="utf-8")
-    code = f"import sys; sys.path.insert(0, {str(folder)!r}); import {name[:-3]} as s; s.train({epochs}, {seed})"
-    process = python("-c", code)
+    name = apply(folder, solution)
+    process = python("-c", f"import {name} as s; s.train({epochs}, {seed})", folder=folder)
     if process.stderr.count("RuntimeWarning"):
         assert "overflow encountered" in process.stderr
         process.stderr = ""

@@ -243,6 +243,38 @@ def test_shift_0_only_changes_the_order(noise):
 
 
 @pytest.mark.parametrize("shift", [0, 1])
+def test_an_epoch_holds_whole_batches_only(noise, shift):
+    sources, _ = noise
+    x, y = epoch(*noise, batch_size=64, shift=shift)
+    all_x, all_y = epoch(*noise, shift=shift)
+    assert x.shape == (192, 784) and len(set(y)) == 192
+    np.testing.assert_array_equal(x, all_x[:192])
+    np.testing.assert_array_equal(y, all_y[:192])
+
+
+@pytest.mark.parametrize("shape", [(200, 20), (200, 32, 32, 3)])
+def test_shift_0_takes_data_of_any_shape(shape):
+    x = np.random.default_rng(0).normal(size=shape)
+    found, y = epoch(x, np.arange(200), batch_size=50, shift=0)
+    np.testing.assert_array_equal(found, x[y])
+
+
+@pytest.mark.parametrize("count, batch_size", [(99, 100), (0, 1)])
+def test_fewer_images_than_a_batch_are_refused(noise, count, batch_size):
+    with pytest.raises(mnist.DataError, match=f"There are {count} images to train on, fewer than one batch of"):
+        epoch(*(a[:count] for a in noise), batch_size=batch_size)
+
+
+@pytest.mark.parametrize("labels, found", [
+    (np.arange(1, 201), "200 of type int64: 1, 2, 3, 4, 5, ..."), (np.arange(-1, 199), "200 of type int64: -1, 0"),
+    (np.arange(200.0), "200 of type float64: 0.0, 1.0"), (np.arange(199), "199 of type int64: 0, 1"),
+    (np.array(["cat", "dog"] * 100), "200 of type <U3: cat, dog, ...")])
+def test_labels_that_do_not_count_from_0_are_refused(noise, labels, found):
+    with pytest.raises(mnist.DataError, match=f"one for each of the 200 images. Found {found}"):
+        epoch(noise[0], labels)
+
+
+@pytest.mark.parametrize("shift", [0, 1])
 def test_an_epoch_leaves_its_inputs_alone(noise, shift):
     before = [array.copy() for array in noise]
     for output in epoch(*noise, shift=shift):

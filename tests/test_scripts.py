@@ -26,13 +26,13 @@ FULL = next((folder for folder in (Path(os.environ.get("MNIST_DIR", ROOT / "data
              if any(folder.glob("train-images*"))), None)
 
 
-def python(*arguments, data=mnist.SAMPLE, executable=sys.executable, **environment):
-    """Run Python in the repository's root on the digits in `data`, stdout and stderr no terminals.
+def python(*arguments, data=mnist.SAMPLE, executable=sys.executable, folder=ROOT, **environment):
+    """Run Python in a folder, the repository's root, on the digits in `data`, stdout and stderr no terminals.
 
     A deprecation warning that one of our modules causes is an error, as it is within pytest.
     """
     environment = {**os.environ, "MNIST_DIR": str(data), "PYTHONWARNINGS": WARNINGS, **environment}
-    return subprocess.run([executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
+    return subprocess.run([executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
 
 
 def lines_of(process):
@@ -62,7 +62,7 @@ def trained(lines):
 
 def figures_of(script, epochs, seeds):
     """Return what a script prints about a training from each of the seeds, in one process, the seconds left out."""
-    code = f"import json, {script} as s; print(json.dumps([s.train({epochs}, seed) for seed in {seeds}]))"
+    code = f"import json, {script} as s; print(json.dumps([s.train({epochs}, seed)[1] for seed in {seeds}]))"
     *lines, returned = lines_of(python("-c", code))
     accuracies, each = trained(lines)
     assert each == [epochs] * len(seeds)

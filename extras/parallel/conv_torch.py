@@ -3,6 +3,7 @@
 # dependencies = ["numpy", "requests", "torch", "tqdm"]
 # ///
 """conv_torch.py, parallel: torchrun --standalone --nproc-per-node 2 --max-restarts 3 -m extras.parallel.conv_torch"""
+import gc
 import os
 import sys
 from time import perf_counter
@@ -41,13 +42,14 @@ def build_model():
 
 @torch.inference_mode()
 def accuracy(x, y, model):
-    logits = torch.cat([model.eval()(part) for part in torch.from_numpy(x).to(DEVICE).split(250)])
+    # 500 at a time, to save memory
+    logits = torch.cat([model.eval()(part) for part in torch.from_numpy(x).to(DEVICE).split(500)])
     return (logits.argmax(dim=1).cpu().numpy() == y).mean()
 
 
 # Step
 def step(x, y, model, optimizer, schedule):
-    loss = nn.functional.cross_entropy(model.train()(x), y)
+    loss = nn.functional.cross_entropy(model(x), y)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -75,21 +77,23 @@ def train(epochs=EPOCHS, seed=0):
         try:
             start[0], parameters = torch.load(CHECKPOINT, DEVICE)[run]
             model.load_state_dict(parameters)
-        except Exception:
-            sys.exit(f"{CHECKPOINT} is damaged, or of another network, or not of {run}. Move it away to begin anew.")
+        except Exception as error:
+            sys.exit(f"{CHECKPOINT} is damaged, or not of {run}: {error!r}. Move it away to begin anew.")
     torch.distributed.broadcast_object_list(start)  # rank 0 alone downloads
     done, ((x_train, y_train), valid, test) = start
     model = nn.parallel.DistributedDataParallel(model)  # its backward() leaves the mean gradient of all processes
-    steps = len(x_train) // BATCH_SIZE
-    optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE, fused=True)  # one kernel for all parameters
+    optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE)
+    steps = epochs * (len(x_train) // BATCH_SIZE)
+    # The learning rate rises over the first fifth of the steps, then falls to zero
     schedule = optim.lr_scheduler.LambdaLR(
-        optimizer, lambda i: np.interp((done + i / steps) / epochs, [0, 0.2, 1], [0, 1, 0]))
+        optimizer, lambda i: float(np.interp(done * steps / epochs + i, [0, 0.2 * steps, steps], [0, 1, 0])))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = (torch.from_numpy(a).to(DEVICE) for a in mnist.epoch(x_train, y_train, rng))
+        x, y = (torch.from_numpy(a).to(DEVICE) for a in mnist.epoch(x_train, y_train, rng, BATCH_SIZE))
         if epoch <= done:
             continue
-        for i in tqdm(range(0, steps * BATCH_SIZE, BATCH_SIZE), leave=False, disable=None):
+        model.train()
+        for i in tqdm(range(0, len(x), BATCH_SIZE), leave=False, disable=None):
             step(x[i:i + BATCH_SIZE][rank::size], y[i:i + BATCH_SIZE][rank::size], model, optimizer, schedule)
         print(f"epoch {epoch}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")
         if rank == 0:
@@ -99,9 +103,10 @@ def train(epochs=EPOCHS, seed=0):
     print(f"test accuracy {test_accuracy:.2%}")
     if rank == 0 and epochs:
         os.remove(CHECKPOINT)
-    return test_accuracy
+    return model, test_accuracy
 
 
 if __name__ == "__main__":
     train()
+    gc.collect()  # frees the distributed model, which must not outlive its process group
     torch.distributed.destroy_process_group()
