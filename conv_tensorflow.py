@@ -18,7 +18,7 @@ EPOCHS, BATCH_SIZE, LEARNING_RATE = 5, 64, 0.2
 
 
 # Weights
-def he_normal(*shape):
+def he_normal(*shape):  # He initialization: variance 2 / inputs
     return tf.Variable(tf.random.normal(shape, stddev=np.sqrt(2 / np.prod(shape[:-1]))))
 
 
@@ -44,7 +44,7 @@ def accuracy(x, y, weights):
 
 
 # Step
-@tf.function
+@tf.function  # makes a graph of the step at the first call
 def step(x, y, weights, rate):
     with tf.GradientTape() as tape:
         logits = forward(x, weights)
@@ -61,11 +61,11 @@ def train(epochs=EPOCHS, seed=0):
     weights = init_weights()
     steps = epochs * (len(x_train) // BATCH_SIZE)
     # The learning rate rises over the first fifth of the steps, then falls to zero
-    rates = iter(np.interp(np.arange(steps), [0, 0.2 * steps, steps], [0, LEARNING_RATE, 0]).astype(np.float32))
+    rates = iter(np.interp(np.arange(steps), [0, steps / 5, steps], [0, LEARNING_RATE, 0]).astype(np.float32))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)
-        for i in tqdm(range(0, len(x), BATCH_SIZE), leave=False, disable=None):
+        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)  # shuffled, in whole batches
+        for i in tqdm(range(0, len(x), BATCH_SIZE), leave=False, disable=None):  # a bar in a terminal
             step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], weights, next(rates))
         print(f"epoch {epoch}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, weights))

@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["numpy", "requests", "torch", "tqdm"]
 # ///
-"""A small ConvNet in PyTorch: a module, an optimizer, a schedule, and autograd that follows ordinary Python."""
+"""A small ConvNet in PyTorch: a module, an optimizer, a schedule, and autograd, which records ordinary Python."""
 from time import perf_counter
 
 import numpy as np
@@ -19,13 +19,13 @@ DEVICE = torch.accelerator.current_accelerator(check_available=True) or torch.de
 # Weights
 def init_weights(layer):
     if isinstance(layer, (nn.Conv2d, nn.Linear)):
-        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # He initialization
         nn.init.zeros_(layer.bias)
 
 
 # Model
 def build_model():
-    # channels_last is faster for convolutions; on Apple's GPUs max-pooling fails with it (PyTorch issue 175190)
+    # Order in memory: channels_last is faster here; on Apple's GPUs max-pooling fails with it (PyTorch issue 175190)
     layout = torch.contiguous_format if DEVICE.type == "mps" else torch.channels_last
     return nn.Sequential(
         nn.Conv2d(1, 8, 5), nn.ReLU(),             # (batch, 1, 28, 28) -> (batch, 8, 24, 24)
@@ -60,13 +60,14 @@ def train(epochs=EPOCHS, seed=0):
     model = build_model()
     optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE)
     steps = epochs * (len(x_train) // BATCH_SIZE)
-    # The learning rate rises over the first fifth of the steps, then falls to zero
-    schedule = optim.lr_scheduler.LambdaLR(optimizer, lambda i: float(np.interp(i, [0, 0.2 * steps, steps], [0, 1, 0])))
+    # A factor on LEARNING_RATE at step i: it rises to 1 over the first fifth of the steps, then falls to zero
+    schedule = optim.lr_scheduler.LambdaLR(optimizer, lambda i: float(np.interp(i, [0, steps / 5, steps], [0, 1, 0])))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
+        # Shuffled, in whole batches
         x, y = (torch.from_numpy(a).to(DEVICE) for a in mnist.epoch(x_train, y_train, rng, BATCH_SIZE))
         model.train()
-        for i in tqdm(range(0, len(x), BATCH_SIZE), leave=False, disable=None):
+        for i in tqdm(range(0, len(x), BATCH_SIZE), leave=False, disable=None):  # a bar in a terminal
             step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], model, optimizer, schedule)
         print(f"epoch {epoch}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, model))

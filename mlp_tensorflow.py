@@ -17,7 +17,7 @@ EPOCHS, BATCH_SIZE, LEARNING_RATE = 20, 100, 1.0
 
 
 # Weights
-def he_normal(*shape):
+def he_normal(*shape):  # He initialization: variance 2 / inputs
     return tf.Variable(tf.random.normal(shape, stddev=np.sqrt(2 / shape[0])))
 
 
@@ -45,9 +45,9 @@ def step(x, y, weights, rate):
         w.assign_sub(rate * d_w)
 
 
-@tf.function  # one call per epoch: a step this small costs less than the Python call that starts it
+@tf.function  # makes a graph of the whole epoch: a call from Python for each step would cost more than the step
 def train_epoch(x, y, weights, rates):
-    for i in tf.range(0, len(x), BATCH_SIZE):
+    for i in tf.range(0, len(x), BATCH_SIZE):  # a loop in the graph; Python's range would copy the step 500 times
         step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], weights, rates[i // BATCH_SIZE])
 
 
@@ -59,11 +59,11 @@ def train(epochs=EPOCHS, seed=0):
     weights = init_weights()
     steps = epochs * (len(x_train) // BATCH_SIZE)
     # The learning rate rises over the first fifth of the steps, then falls to zero
-    rates = np.interp(np.arange(steps), [0, 0.2 * steps, steps], [0, LEARNING_RATE, 0]).astype(np.float32)
+    rates = np.interp(np.arange(steps), [0, steps / 5, steps], [0, LEARNING_RATE, 0]).astype(np.float32)
     rates = rates.reshape(epochs, -1)
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)
+        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)  # shuffled, in whole batches
         train_epoch(x, y, weights, rates[epoch - 1])
         print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, weights))

@@ -18,7 +18,7 @@ EPOCHS, BATCH_SIZE, LEARNING_RATE = 20, 100, 1.0
 
 
 # Weights
-def he_normal(rng, *shape):
+def he_normal(rng, *shape):  # He initialization: variance 2 / inputs
     return shared(rng.normal(0, np.sqrt(2 / shape[0]), shape).astype(np.float32))
 
 
@@ -57,10 +57,10 @@ def train(epochs=EPOCHS, seed=0):
     step, predict = compile_functions(weights)
     steps = epochs * (len(x_train) // BATCH_SIZE)
     # The learning rate rises over the first fifth of the steps, then falls to zero
-    rates = iter(np.interp(np.arange(steps), [0, 0.2 * steps, steps], [0, LEARNING_RATE, 0]).astype(np.float32))
+    rates = iter(np.interp(np.arange(steps), [0, steps / 5, steps], [0, LEARNING_RATE, 0]).astype(np.float32))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)
+        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)  # shuffled, in whole batches
         for i in range(0, len(x), BATCH_SIZE):
             step(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], next(rates))
         print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, predict):.2%}  {perf_counter() - start:.2f} s")

@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["numpy", "requests", "torch"]
 # ///
-"""A 784-100-10 network in PyTorch: a module, an optimizer, a schedule, and autograd that follows ordinary Python."""
+"""A 784-100-10 network in PyTorch: a module, an optimizer, a schedule, and autograd, which records ordinary Python."""
 from time import perf_counter
 
 import numpy as np
@@ -18,7 +18,7 @@ DEVICE = torch.accelerator.current_accelerator(check_available=True) or torch.de
 # Weights
 def init_weights(layer):
     if isinstance(layer, nn.Linear):
-        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # He initialization
         nn.init.zeros_(layer.bias)
 
 
@@ -53,10 +53,11 @@ def train(epochs=EPOCHS, seed=0):
     model = build_model()
     optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE)
     steps = epochs * (len(x_train) // BATCH_SIZE)
-    # The learning rate rises over the first fifth of the steps, then falls to zero
-    schedule = optim.lr_scheduler.LambdaLR(optimizer, lambda i: float(np.interp(i, [0, 0.2 * steps, steps], [0, 1, 0])))
+    # A factor on LEARNING_RATE at step i: it rises to 1 over the first fifth of the steps, then falls to zero
+    schedule = optim.lr_scheduler.LambdaLR(optimizer, lambda i: float(np.interp(i, [0, steps / 5, steps], [0, 1, 0])))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
+        # Shuffled, in whole batches
         x, y = (torch.from_numpy(a).to(DEVICE) for a in mnist.epoch(x_train, y_train, rng, BATCH_SIZE))
         model.train()
         for i in range(0, len(x), BATCH_SIZE):

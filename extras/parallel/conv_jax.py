@@ -92,11 +92,11 @@ def train(epochs=EPOCHS, seed=0):
     weights = jax.device_put(init_weights(jax.random.key(seed)), NamedSharding(MESH, PartitionSpec()))
     steps = epochs * (len(x_train) // BATCH_SIZE)
     # The learning rate rises over the first fifth of the steps, then falls to zero
-    rates = iter(np.interp(np.arange(steps), [0, 0.2 * steps, steps], [0, LEARNING_RATE, 0]).astype(np.float32))
+    rates = iter(np.interp(np.arange(steps), [0, steps / 5, steps], [0, LEARNING_RATE, 0]).astype(np.float32))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)
-        for i in tqdm(range(0, len(x), BATCH_SIZE), leave=False, disable=None):
+        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)  # shuffled, in whole batches
+        for i in tqdm(range(0, len(x), BATCH_SIZE), leave=False, disable=None):  # a bar in a terminal
             weights = step(weights, split(x[i:i + BATCH_SIZE]), split(y[i:i + BATCH_SIZE]), next(rates))
         print(f"epoch {epoch}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, weights))

@@ -33,7 +33,7 @@ distribution.set_distribution(distribution.DataParallel(auto_shard_dataset=False
 
 
 # Weights
-# Keras creates the weights together with the layers: He-normal weights and, by default, biases of zero.
+# Keras creates the weights together with the layers below, with the initializer named there and biases of zero.
 
 
 # Model
@@ -53,10 +53,10 @@ def accuracy(x, y, model):
 
 
 # Step
-@keras.saving.register_keras_serializable()  # lets load_model find the class
+@keras.saving.register_keras_serializable()  # so that keras.saving.load_model finds the class
 class WarmUp(keras.optimizers.schedules.PolynomialDecay):
-    # The learning rate rises over the first fifth of the steps, then falls to zero. PolynomialDecay is the fall, in a
-    # straight line from initial_learning_rate. The rise is another line, which meets it at 0.8 * initial_learning_rate.
+    # The learning rate rises over the first fifth of the steps, then falls to zero: the lower of two straight lines.
+    # PolynomialDecay falls from 1.25 * LEARNING_RATE; the rise is 4 times as steep, so they cross after one fifth.
     def __call__(self, step):
         rise = 4 * self.initial_learning_rate * step / self.decay_steps
         return keras.ops.minimum(rise, super().__call__(step))
@@ -66,7 +66,7 @@ def compile_model(model, steps):
     model.compile(
         keras.optimizers.SGD(WarmUp(1.25 * LEARNING_RATE, steps, end_learning_rate=0)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"],
-        # TensorFlow runs so many steps per call from Python, which saves time; JAX and PyTorch gain nothing from it.
+        # On TensorFlow, one call from Python runs several steps, which saves time. JAX and PyTorch gain nothing by it.
         steps_per_execution=10 if keras.backend.backend() == "tensorflow" else 1)
 
 
@@ -87,10 +87,11 @@ def train(epochs=EPOCHS, seed=0):
     compile_model(model, epochs * (len(x_train) // BATCH_SIZE))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)
+        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)  # shuffled, in whole batches
         own = np.arange(len(x)).reshape(-1, size, BATCH_SIZE // size)[:, rank].ravel()  # of every batch
         x, y, share = x[own], y[own], BATCH_SIZE // size
-        model.fit(x, y, share, shuffle=False, verbose=int(sys.stdout.isatty()))  # mnist.epoch has shuffled them
+        # One epoch per call; the optimizer goes on counting its steps
+        model.fit(x, y, share, shuffle=False, verbose=int(sys.stdout.isatty()))
         print(f"epoch {epoch}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = accuracy(*test, model)
     print(f"test accuracy {test_accuracy:.2%}")

@@ -31,7 +31,7 @@ RANK = tf.distribute.cluster_resolver.TFConfigClusterResolver().task_id or 0
 
 
 # Weights
-def he_normal(*shape):
+def he_normal(*shape):  # He initialization: variance 2 / inputs
     return tf.Variable(tf.random.normal(shape, stddev=np.sqrt(2 / np.prod(shape[:-1]))))
 
 
@@ -83,12 +83,12 @@ def train(epochs=EPOCHS, seed=0):
     (x_train, y_train), valid, test = mnist.load_data(reshape=(28, 28, 1))
     steps = epochs * (len(x_train) // BATCH_SIZE)
     # The learning rate rises over the first fifth of the steps, then falls to zero
-    rates = iter(np.interp(np.arange(steps), [0, 0.2 * steps, steps], [0, LEARNING_RATE, 0]).astype(np.float32))
+    rates = iter(np.interp(np.arange(steps), [0, steps / 5, steps], [0, LEARNING_RATE, 0]).astype(np.float32))
     everywhere = tf.function(lambda *batch: STRATEGY.run(step, batch))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)
-        for i in tqdm(range(0, len(x), BATCH_SIZE), leave=False, disable=None):
+        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)  # shuffled, in whole batches
+        for i in tqdm(range(0, len(x), BATCH_SIZE), leave=False, disable=None):  # a bar in a terminal
             everywhere(x[i:i + BATCH_SIZE], y[i:i + BATCH_SIZE], weights, next(rates))
         print(f"epoch {epoch}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")
     test_accuracy = float(accuracy(*test, weights))

@@ -21,7 +21,7 @@ WORLD = MPI.COMM_WORLD
 
 
 # Weights
-def he_normal(rng, *shape):
+def he_normal(rng, *shape):  # He initialization: variance 2 / inputs
     return rng.normal(0, np.sqrt(2 / shape[0]), shape).astype(np.float32)
 
 
@@ -42,11 +42,12 @@ def accuracy(x, y, weights):
 
 
 # Step
-def gradients(x, y, weights):  # d_logits: gradient of the loss with respect to the logits, and so on
+def gradients(x, y, weights):  # d_logits: gradient of the loss with respect to logits; d_hidden: before its ReLU
     w1, b1, w2, b2 = weights
     logits, hidden = forward(x, weights)
-    exp = np.exp(logits - logits.max(axis=1, keepdims=True))  # the shift keeps exp from overflowing
-    # softmax = exp / exp.sum(axis=1, keepdims=True), loss = -np.log(softmax[np.arange(len(y)), y]).mean()
+    exp = np.exp(logits - logits.max(axis=1, keepdims=True))  # subtracting the maximum keeps exp from overflowing
+    # With softmax = exp / exp.sum(axis=1, keepdims=True), the loss is -np.log(softmax[np.arange(len(y)), y]).mean().
+    # Its value is not needed here, only its gradient:
     d_logits = (exp / exp.sum(axis=1, keepdims=True) - np.eye(10, dtype=np.float32)[y]) / len(x)
     d_hidden = d_logits @ w2.T * (hidden > 0)
     return x.T @ d_hidden, d_hidden.sum(axis=0), hidden.T @ d_logits, d_logits.sum(axis=0)
@@ -71,11 +72,11 @@ def train(epochs=EPOCHS, seed=0):
     weights = init_weights(rng)
     steps = epochs * (len(x_train) // BATCH_SIZE)
     # The learning rate rises over the first fifth of the steps, then falls to zero
-    rates = iter(np.interp(np.arange(steps), [0, 0.2 * steps, steps], [0, LEARNING_RATE, 0]).astype(np.float32))
+    rates = iter(np.interp(np.arange(steps), [0, steps / 5, steps], [0, LEARNING_RATE, 0]).astype(np.float32))
     share = BATCH_SIZE // WORLD.size
     for epoch in range(1, epochs + 1):
         start = perf_counter()
-        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)
+        x, y = mnist.epoch(x_train, y_train, rng, BATCH_SIZE)  # shuffled, in whole batches
         for i in range(WORLD.rank * share, len(x), BATCH_SIZE):
             step(x[i:i + share], y[i:i + share], weights, next(rates))
         print(f"epoch {epoch:2}  validation accuracy {accuracy(*valid, weights):.2%}  {perf_counter() - start:.2f} s")
