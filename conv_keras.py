@@ -35,7 +35,7 @@ def build_model():
 
 
 def accuracy(x, y, model):
-    return model.evaluate(x, y, batch_size=500, verbose=0, return_dict=True)["accuracy"]
+    return model.evaluate(x, y, batch_size=250, verbose=0, return_dict=True)["accuracy"]
 
 
 # Step
@@ -50,10 +50,10 @@ class WarmUp(keras.optimizers.schedules.PolynomialDecay):
 
 def compile_model(model, steps):
     model.compile(
-        keras.optimizers.SGD(WarmUp(1.25 * LEARNING_RATE, steps, end_learning_rate=0)),
+        keras.optimizers.SGD(WarmUp(1.25 * LEARNING_RATE, max(steps, 1), end_learning_rate=0)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"],
         # On TensorFlow, one call from Python runs several steps, which saves time. JAX and PyTorch gain nothing by it.
-        steps_per_execution=10 if keras.backend.backend() == "tensorflow" else 1)
+        steps_per_execution=50 if keras.backend.backend() == "tensorflow" else 1)
 
 
 # Training

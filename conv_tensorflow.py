@@ -38,8 +38,8 @@ def forward(x, weights):
 
 
 def accuracy(x, y, weights):
-    # 500 at a time, to save memory
-    logits = np.concatenate([forward(x[i:i + 500], weights) for i in range(0, len(x), 500)])
+    # 250 at a time, to save memory
+    logits = np.concatenate([forward(x[i:i + 250], weights) for i in range(0, len(x), 250)])
     return (logits.argmax(axis=1) == y).mean()
 
 

@@ -53,8 +53,8 @@ def forward(x, weights):
 
 
 def accuracy(x, y, predict):
-    # 500 at a time, to save memory
-    return (np.concatenate([predict(x[i:i + 500]) for i in range(0, len(x), 500)]) == y).mean()
+    # 250 at a time, to save memory
+    return (np.concatenate([predict(x[i:i + 250]) for i in range(0, len(x), 250)]) == y).mean()
 
 
 # Step

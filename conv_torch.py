@@ -38,8 +38,8 @@ def build_model():
 
 @torch.inference_mode()
 def accuracy(x, y, model):
-    # 500 at a time, to save memory
-    logits = torch.cat([model.eval()(part) for part in torch.from_numpy(x).to(DEVICE).split(500)])
+    # 250 at a time, to save memory
+    logits = torch.cat([model.eval()(part) for part in torch.from_numpy(x).to(DEVICE).split(250)])
     return (logits.argmax(dim=1).cpu().numpy() == y).mean()
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import mnist
@@ -113,6 +114,21 @@ def test_keras_runs_on_every_engine(script, least, backend):
     check = f"import keras, {script} as s; s.train(3); assert keras.backend.backend() == '{backend}'"
     (accuracy,), _ = trained(lines_of(python("-c", check, KERAS_BACKEND=backend)))
     assert accuracy >= least
+
+
+@pytest.mark.parametrize("script", [
+    script if script in ("mlp_numpy", "mlp_torch", "mlp_tensorflow") else pytest.param(script, marks=pytest.mark.slow)
+    for script in SCRIPTS])
+def test_fewer_digits_than_a_batch_end_with_a_sentence(script, tmp_path):
+    images, labels = [2051, 28, 28], [2049]
+    for part, count in ("train", 60), ("t10k", 10):  # ten of the 60 are for validation
+        for kind, (magic, *size), pixels in ("images-idx3", images, 784), ("labels-idx1", labels, 1):
+            header = np.array([magic, count, *size], ">u4").tobytes()
+            (tmp_path / f"{part}-{kind}-ubyte").write_bytes(header + bytes(count * pixels))
+    process = python(f"{script}.py", data=tmp_path)
+    assert process.returncode == 1 and process.stdout == ""
+    assert process.stderr.splitlines()[-1] == (f"There are 50 images to train on, fewer than one batch of "
+                                               f"{constants(script)[1]}. Add images, or make BATCH_SIZE smaller.")
 
 
 @pytest.mark.parametrize("script", [

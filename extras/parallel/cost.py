@@ -54,7 +54,7 @@ def line(x, times):
 def one_step(model, batch):
     """Return a function that makes one step of conv_torch.py on a batch of noise."""
     x, y = torch.rand(batch, 1, 28, 28), torch.randint(10, (batch,))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0, fused=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: 1)
     return lambda: conv_torch.step(x, y, model, optimizer, schedule)
 
