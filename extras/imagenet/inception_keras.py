@@ -15,7 +15,7 @@ os.environ.setdefault("NPROC", str(max(os.cpu_count(), 2 * int(os.environ["JAX_N
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import h5py
 import keras
-from keras import distribution, layers, ops
+from keras import distribution, layers
 
 from extras.imagenet import records
 
@@ -87,11 +87,19 @@ def filled(batches):  # with pictures that do not count: the same shape for all,
 
 
 # Step
-def compile_model(model, rates):
-    optimizer = keras.optimizers.SGD(
-        lambda: ops.take(rates, optimizer.iterations), MOMENTUM, weight_decay=WEIGHT_DECAY)
+@keras.saving.register_keras_serializable()  # so that keras.saving.load_model finds the class
+class WarmUp(keras.optimizers.schedules.PolynomialDecay):
+    # The learning rate rises over the first fifth of the steps, then falls to zero: the lower of two straight lines.
+    # PolynomialDecay falls from 1.25 * LEARNING_RATE; the rise is 4 times as steep, so they cross after one fifth.
+    def __call__(self, step):
+        rise = 4 * self.initial_learning_rate * step / self.decay_steps
+        return keras.ops.minimum(rise, super().__call__(step))
+
+
+def compile_model(model, steps):
     model.compile(
-        optimizer,
+        keras.optimizers.SGD(WarmUp(1.25 * LEARNING_RATE, max(steps, 1), end_learning_rate=0), MOMENTUM,
+                             weight_decay=WEIGHT_DECAY),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=[keras.metrics.SparseTopKCategoricalAccuracy(1, name="top_1"),
                           keras.metrics.SparseTopKCategoricalAccuracy(min(5, model.output_shape[-1]), name="top_5")])
@@ -105,8 +113,8 @@ def restore(run, model):
     try:
         with h5py.File(CHECKPOINT) as file:
             saved_run, epoch = file.attrs["run"], int(file.attrs["epoch"])
-    except (OSError, KeyError):
-        sys.exit(f"{CHECKPOINT} is damaged. Move it away to begin anew.")
+    except (OSError, KeyError) as error:
+        sys.exit(f"{CHECKPOINT} cannot be read: {error!r}. Move it away to begin anew.")
     if saved_run != run:
         sys.exit(f"{CHECKPOINT} is of another training: {saved_run}. This is {run}. Move it away, or go back.")
     model.optimizer.build(model.trainable_variables)
@@ -124,8 +132,7 @@ def train(folder="records", epochs=EPOCHS, seed=0):
     keras.utils.set_random_seed(seed)
     model = build_model(len(training.classes))
     steps = len(training) // BATCH_SIZE
-    rates = np.interp(np.linspace(0, 1, epochs * steps, endpoint=False), [0, 0.2, 1], [0, LEARNING_RATE, 0])
-    compile_model(model, rates.astype(np.float32))
+    compile_model(model, epochs * steps)
     run = f"{len(training.classes)} classes, {len(training)} pictures, {epochs=} {seed=} {BATCH_SIZE=} {LEARNING_RATE=}"
     done = restore(run, model)
     if done == epochs:

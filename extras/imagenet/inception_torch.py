@@ -5,6 +5,7 @@
 """Inception with batch normalization in PyTorch: python -m extras.imagenet.inception_torch [RECORDS], or torchrun."""
 import gc
 import os
+import pickle
 import sys
 from time import perf_counter
 
@@ -49,9 +50,8 @@ class Branches(nn.ModuleList):
 
 
 def conv(inputs, outputs, size=1, stride=1):
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False),  # the normalisation has a bias
-        nn.BatchNorm2d(outputs, eps=1e-3), nn.ReLU())
+    convolution = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False)  # the normalization has one
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs, eps=1e-3), nn.ReLU())
 
 
 def inception(inputs, one, three, double, pooling, after):
@@ -107,21 +107,18 @@ def step(x, y, model, optimizer, schedule):
     loss.backward()
     optimizer.step()
     schedule.step()
-    return loss.item()
+    return loss.detach()  # still on the device: to read it here would wait for the GPU in every step
 
 
 # Training
 def restore(run, parts):
     """Put what the checkpoint holds into `parts`, if it is of this run; return how many epochs that are."""
-    if not os.path.exists(CHECKPOINT):
-        return 0
     try:
         saved = torch.load(CHECKPOINT, DEVICE)
-        saved_run = saved["run"]
-    except Exception:
-        sys.exit(f"{CHECKPOINT} is damaged. Move it away to begin anew.")
-    if saved_run != run:
-        sys.exit(f"{CHECKPOINT} is of another training: {saved_run}. This is {run}. Move it away, or go back.")
+        if saved["run"] != run:
+            sys.exit(f"{CHECKPOINT} is of another training: {saved['run']}. This is {run}. Move it away, or go back.")
+    except (OSError, EOFError, LookupError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+        sys.exit(f"{CHECKPOINT} cannot be read: {error!r}. Move it away to begin anew.")
     for name, part in parts.items():
         part.load_state_dict(saved[name])
     return saved["epoch"]
@@ -143,7 +140,7 @@ def train(folder="records", epochs=EPOCHS, seed=0):
         optimizer, lambda i: float(np.interp(i / steps / epochs, [0, 0.2, 1], [0, 1, 0])))
     run = f"{len(training.classes)} classes, {len(training)} pictures, {epochs=} {seed=} {BATCH_SIZE=} {LEARNING_RATE=}"
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
-    done = restore(run, parts)
+    done = restore(run, parts) if os.path.exists(CHECKPOINT) else 0
     if done == epochs:
         sys.exit(f"{CHECKPOINT} has all {epochs} epochs. Move it away to begin anew.")
     # Of several processes, whose backward() leaves the mean gradient of all
@@ -153,8 +150,11 @@ def train(folder="records", epochs=EPOCHS, seed=0):
         batches = training.batches(BATCH_SIZE // SIZE, [seed, epoch], RANK, SIZE)
         for x, y in tqdm(batches, total=steps, leave=False, disable=None if RANK == 0 else True):
             losses.append(step(x, y, joined, optimizer, schedule))
+        loss, = summed(torch.stack(losses).mean() / SIZE)  # waits for the GPU; the time includes its last step
         seconds = perf_counter() - start
-        loss, = summed(sum(losses) / steps / SIZE)
+        if SIZE > 1:  # each process has seen other batches: validate with the averages of rank 0, which saves its own
+            for buffer in model.buffers():
+                distributed.broadcast(buffer, 0)
         top_1, top_5 = accuracies(validation, model)
         if RANK == 0:
             print(f"epoch {epoch:2}  loss {loss:.3f}  validation top-1 {top_1:.2%} top-5 {top_5:.2%}  {seconds:.1f} s  "

@@ -171,13 +171,14 @@ def steps_per_s(name, folder, steps, rounds):
 
         def run(batches):
             for x, y in batches:
-                script.step(x, y, joined, optimizer, schedule)
+                loss = script.step(x, y, joined, optimizer, schedule)
+            loss.item()  # waits until a GPU has done all steps
     else:
         rank, size, share = 0, 1, script.BATCH_SIZE
         if len(script.distribution.list_devices()) > 1:
             script.distribution.set_distribution(script.distribution.DataParallel(auto_shard_dataset=False))
         model = script.build_model(len(training.classes))
-        script.compile_model(model, np.full(10_000, 0.001, np.float32))
+        script.compile_model(model, 10_000)
 
         def run(batches):
             model.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=0)

@@ -1,6 +1,8 @@
-"""LeNet, two convolutions with tanh as in its day: python -m extras.zoo.lenet
+"""A larger, later variant of LeNet, with tanh: python -m extras.zoo.lenet
 
-After LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to document recognition.
+This is the network that MXNet's examples call LeNet: 20 - 50 - 500 - 10 with max-pooling. Caffe's has the same sizes.
+LeNet-5 itself has 6 - 16 - 120 - 84 - 10, pooling layers with trainable weights, and RBF (radial basis function) units
+as outputs (LeCun, Bottou, Bengio, Haffner 1998, Gradient-based learning applied to document recognition).
 """
 from extras.zoo.training import run  # first: it sets the log level before TensorFlow is imported
 from keras import Sequential, layers, optimizers

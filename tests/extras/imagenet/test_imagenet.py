@@ -1,12 +1,17 @@
 """The ImageNet networks: the same in both libraries; a training goes on where it was ended; the notebook runs."""
+import importlib
+import io
 import json
 import os
+import pickle
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 
+import numpy as np
 import pytest
 from test_mnist import HANG, wait_for
 from test_shape import ROOMS
@@ -97,7 +102,7 @@ def test_the_same_command_goes_on_after_a_kill_and_refuses_what_is_not_its_own(s
     assert ended(start(script, records, tmp_path, small(script))) == undisturbed[1:]
     for content, before, folder, said in (
             (None, "", records, "has all 3 epochs. Move it away"),
-            (first[:len(first) // 2], "", records, "is damaged. Move it away"),
+            (first[:len(first) // 2], "", records, r"cannot be read: \w+Error\(.*\)\. Move it away"),
             (first, "", fewer_classes(records), "is of another training: 10 classes, .* This is 9 classes, .* Move it"),
             (first, "s.BATCH_SIZE = 16", records, "is of another training")):
         content = content or path.read_bytes()
@@ -107,6 +112,119 @@ def test_the_same_command_goes_on_after_a_kill_and_refuses_what_is_not_its_own(s
         assert process.returncode == 1 and printed == "" and "Traceback" not in error, error
         assert re.search(f"{path.name} {said}", error.splitlines()[-1])
         assert path.read_bytes() == content
+
+
+# What restore() says of each file in the folder "files", if that is the checkpoint
+RESTORING = """
+import pathlib
+def restore(*_):
+    for path in pathlib.Path("files").iterdir():
+        pathlib.Path(s.CHECKPOINT).write_bytes(path.read_bytes())
+        try:
+            print(path.name, s.restore("this run", None))
+        except SystemExit as end:
+            print(path.name, end)
+s.train = restore"""
+
+
+@pytest.mark.parametrize("script", ["alexnet_torch", "alexnet_keras"])
+def test_a_checkpoint_that_cannot_be_read_is_named_with_the_reason(script, tmp_path):
+    file, text = io.BytesIO(), b"a page of the server: file not found\n" * 9
+    files = {"empty": b"", "text": text, "html": b"<html>" + text, "pickle": pickle.dumps({"run": "this run"}, 4)}
+    reasons = dict.fromkeys([*files, "cut short", "changed", "foreign"], r"\w+Error\(.*\)")
+    if script.endswith("torch"):
+        import torch
+
+        torch.save({"run": "other"}, file)
+        files["changed"] = file.getvalue().replace(b"PK\1\2", b"PK\1\3")  # in the directory at the end
+        with zipfile.ZipFile(file) as whole, zipfile.ZipFile(tmp_path / "newer", "w", zipfile.ZIP_STORED) as newer:
+            for name in whole.namelist():
+                newer.writestr(name, b"99" if name.endswith("/version") else whole.read(name))
+        files["newer"], reasons["newer"] = (tmp_path / "newer").read_bytes(), "RuntimeError.* version 99, .*too old.*"
+        torch.save({"weights": 1}, foreign := io.BytesIO())
+    else:
+        import h5py
+
+        with h5py.File(file, "w") as whole, h5py.File(foreign := io.BytesIO(), "w"):
+            whole.attrs.update({"run": "other", "epoch": 1})
+        files["changed"] = b"?" + file.getvalue()[1:]
+    files |= {"cut short": file.getvalue()[:-100], "foreign": foreign.getvalue(), "whole": file.getvalue()}
+    (tmp_path / "files").mkdir()
+    for name, content in files.items():
+        (tmp_path / "files" / name).write_bytes(content)
+    printed, error = start(script, "", tmp_path, RESTORING).communicate(timeout=HANG)
+    said = dict(re.fullmatch(rf"(.*?) {checkpoint(script)} (.*)", line).groups() for line in printed.splitlines())
+    assert said.keys() == {"whole", *reasons}, error
+    assert said["whole"] == "is of another training: other. This is this run. Move it away, or go back."
+    for name, reason in reasons.items():
+        assert re.fullmatch(rf"cannot be read: {reason}\. Move it away to begin anew\.", said[name]), said[name]
+
+
+@pytest.mark.parametrize("script", ["alexnet_torch", "inception_torch"])
+def test_a_step_does_not_wait_until_its_loss_is_known(script, monkeypatch):
+    import torch
+
+    s = importlib.import_module(f"extras.imagenet.{script}")
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3)).to(s.DEVICE)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1)
+    monkeypatch.setattr(torch.Tensor, "item", None)  # which waits
+    x, y = np.arange(48, dtype=np.uint8).reshape(4, 2, 2, 3), np.array([0, 1, 2, 0])
+    losses = [s.step(x, y, model, optimizer, schedule) for _ in range(3)]
+    assert all(loss.device.type == s.DEVICE.type and not loss.requires_grad for loss in losses)
+    assert losses[0] > losses[1] > losses[2] > 0
+
+
+# Nine steps of ten, the model saved, then five more; or the model loaded, then five more. What is printed: the rates,
+# then for each of the five the weights, and how much more they changed than 0.9 times the momentum that they had.
+SAVING = """
+import json
+import numpy as np
+x, y = np.arange(192, dtype=np.uint8).reshape(4, 4, 4, 3), np.array([0, 1, 2, 0])
+def go_on(model, rates):
+    array, trained, others = s.keras.ops.convert_to_numpy, [], []
+    for _ in range(5):
+        before, momentum = ([array(v) + 0 for v in variables] for variables in
+                            (model.trainable_variables, model.optimizer.momentums))
+        model.fit(x, y, batch_size=4, shuffle=False, verbose=0)
+        after = [array(v) + 0 for v in model.trainable_variables]
+        trained.append([w.tolist() for w in after])
+        others.append(max(float(abs(w - v - 0.9 * m).max()) for w, v, m in zip(after, before, momentum)))
+    print(json.dumps([s.LEARNING_RATE, rates, trained, others]))
+def save(*_):
+    s.keras.utils.set_random_seed(0)
+    own = [s.layers.Lambda(s.normalize)] if hasattr(s, "normalize") else []
+    model = s.keras.Sequential([s.keras.Input((4, 4, 3)), s.layers.Rescaling(1 / 127.5, -1), *own, s.layers.Flatten(),
+                                s.layers.Dense(3)])
+    s.compile_model(model, 10)
+    rates = []
+    for step in range(15):
+        model.optimizer.iterations.assign(step)
+        rates.append(float(model.optimizer.learning_rate))
+    model.optimizer.iterations.assign(0)
+    model.fit(x, y, batch_size=4, epochs=9, shuffle=False, verbose=0)
+    model.save("trained.keras")
+    go_on(model, rates)
+def load(*_):
+    model = s.keras.saving.load_model("trained.keras")
+    go_on(model, float(model.optimizer.learning_rate))
+"""
+
+
+@pytest.mark.parametrize("engine", ["jax", "tensorflow", "torch"])
+@pytest.mark.parametrize("script", ["alexnet_keras", pytest.param("inception_keras", marks=pytest.mark.slow)])
+def test_the_rate_rises_and_falls_and_a_model_saved_by_keras_goes_on_where_it_was(script, engine, tmp_path):
+    left = []
+    for which in "save", "load":
+        process = start(script, "", tmp_path, f"{SAVING}s.train = {which}", KERAS_BACKEND=engine)
+        printed, error = process.communicate(timeout=HANG)
+        assert process.returncode == 0, error
+        left.append(json.loads(printed.splitlines()[-1]))
+    (learning_rate, rates, trained, others), (_, rate, trained_on, _) = left
+    expected = np.interp(np.arange(15) / 10, [0, 0.2, 1], [0, learning_rate, 0])  # as in PyTorch
+    assert rates == pytest.approx(expected, rel=1e-6, abs=1e-7 * learning_rate) and rates[10:] == [0] * 5
+    assert rate == rates[9] and trained_on == trained
+    assert others[0] > 1e-5 and max(others[1:]) < 1e-7  # past the end the momentum alone moves the weights, and ebbs
 
 
 def fewer_classes(records):
@@ -170,6 +288,25 @@ def test_two_workers_share_the_training_and_three_cannot(script, records, tmp_pa
     assert process.returncode == 1 and printed == "" and "A batch of 32 cannot be split evenly among 3" in error
 
 
+# A network whose averages are those of its last batch alone, and so differ much between the processes
+AVERAGING = ("s.BATCH_SIZE = 4\ns.build_model = lambda n: s.nn.Sequential(s.nn.MaxPool2d(16), s.nn.Flatten(), "
+             "s.nn.BatchNorm1d(588, momentum=1), s.nn.Linear(588, n)).to(s.DEVICE)\n")
+# Instead of training: the accuracies of the checkpoint
+ALONE = """
+def evaluate(folder, _):
+    model = s.build_model(10)
+    model.load_state_dict(s.torch.load(s.CHECKPOINT, s.DEVICE)["model"])
+    print(*s.accuracies(s.records.Records(folder + "/val"), model))
+s.train = evaluate"""
+
+
+@pytest.mark.slow
+def test_of_two_workers_the_printed_accuracy_is_that_of_the_checkpoint(records, tmp_path):
+    *_, (_, _, *accuracies) = ended(start("inception_torch", records, tmp_path, AVERAGING, **TWO["torch"]))
+    printed, error = start("inception_torch", records, tmp_path, AVERAGING + ALONE).communicate(timeout=HANG)
+    assert [f"{float(share):.2%}" for share in printed.split()] == [f"{share}%" for share in accuracies], error
+
+
 # Instead of training: a network that guesses 0, 1, 2, 3, 4 at every picture, were it not for its dropout
 GUESSING = """
 import numpy as np
@@ -198,7 +335,7 @@ s.train = count""",
     model = s.keras.Sequential([s.keras.Input((224, 224, 3)), s.layers.GlobalMaxPooling2D(), s.layers.Dense(10),
                                 s.layers.Dropout(0.5)])
     model.layers[1].set_weights([np.zeros((3, 10)), -np.arange(10) - 1])
-    s.compile_model(model, np.ones(1, np.float32))
+    s.compile_model(model, 1)
     print(*s.accuracies(Validation(i % 10 for i in range(75)), model))
 s.train = count"""}
 
