@@ -27,11 +27,7 @@ def load_data(one_hot=False, reshape=None, validation_size=10_000):
 
     ValueError: `reshape` or `validation_size` is impossible. DataError: a file is missing, damaged or not writable.
     """
-    try:
-        shape = np.empty(784).reshape(784 if reshape is None else reshape).shape
-    except (TypeError, ValueError):
-        raise ValueError(f"reshape is {reshape!r}, but it has to hold 784 values, as (28, 28, 1) does.") from None
-    return _split(*_find(), one_hot, shape, validation_size)
+    return _split(*_find(), one_hot, _shape(reshape), validation_size)
 
 
 def epoch(x, y, rng, batch_size=1, shift=1):
@@ -40,7 +36,6 @@ def epoch(x, y, rng, batch_size=1, shift=1):
     Every image draws its own offset, so the pictures vary from epoch to epoch. What moves in at the edge is black.
     `x` has the shape (n, 784), (n, 28, 28, 1) or (n, 1, 28, 28), or with shift=0 any shape (n, ...). `y` holds n
     integers that count the classes from 0. `rng` is a numpy.random.Generator. An incomplete last batch is left out.
-
     DataError: there are fewer images than one batch, or `y` does not hold classes from 0.
     """
     if not (whole := len(x) // batch_size * batch_size):
@@ -61,6 +56,34 @@ def epoch(x, y, rng, batch_size=1, shift=1):
     return moved.reshape(x.shape)[:whole], y[order[:whole]]
 
 
+def read_image(path, reshape=None):
+    """Return the handwritten digit in a picture as MNIST's are: float32 in [0, 1] of shape (1, 784), or (1, *reshape).
+
+    The digit, dark or light, becomes white on black, 20 pixels high or wide, its center of mass in the middle of 28x28.
+    ValueError: `reshape` is impossible. DataError: there is no picture or no digit in it, or Pillow is missing."""
+    shape = _shape(reshape)
+    try:
+        from PIL import Image, ImageChops, ImageFilter, ImageOps  # here, because nothing else needs Pillow
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)  # upright
+        if image.mode[0] in "IF":  # 16 bits or more: scale the brightest pixel to 255
+            image = image.convert("F").point(lambda value: value * (255 / max(image.getextrema()[1], 1)))
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("L")
+        gray = ImageOps.contain(image, (224, 224)).filter(ImageFilter.BoxBlur(1))  # small and blurred: without noise
+        paper = gray.resize((32, 32)).filter(ImageFilter.MedianFilter(21)).resize(gray.size)  # shadows, but no digit
+    except Exception as error:  # Pillow raises many kinds
+        raise DataError(f"{path}: {error}. Use a PNG or JPEG file, and Pillow: python -m pip install pillow") from None
+    ink = max(np.float32(paper) - gray, gray - np.float32(paper), key=lambda ink: (ink ** 3).sum())  # dark or light
+    full, noise = np.percentile(ink, 99.9), np.median(np.abs(ink))
+    ink = Image.fromarray(np.uint8(255 * np.clip(ink / (0.3 * max(full, 1)) - 1, 0, 1)))  # below 30% of full: no ink
+    ink = ImageChops.darker(ink, ink.filter(ImageFilter.BoxBlur(5)).point(lambda mean: 255 * (mean > 38)))  # no specks
+    if full < 8 * max(noise, 2) or not ink.getbbox():
+        raise DataError(f"{path} shows no digit. Take a picture of one digit, much darker or lighter than the paper.")
+    digit = np.float32(ImageOps.pad(ink.crop(ink.getbbox()), (240, 240), centering=(0, 0)).reduce(12))  # 20 pixels
+    row, column = (round(np.average(i, weights=digit)) for i in np.indices(digit.shape))  # the center of mass
+    return np.pad(digit / digit.max(), 14)[row:row + 28, column:column + 28].reshape(1, *shape)  # it is now at (14, 14)
+
+
 DATA = Path(__file__).resolve().parent / "data"
 SAMPLE = DATA / "sample"
 MIRRORS = ["https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"]
@@ -77,6 +100,13 @@ REASONS = [(requests.exceptions.SSLError, "has no valid certificate"), (requests
 
 class DataError(SystemExit, Exception):
     """The data cannot be had or used; the message says what to do. A script that does not catch it ends with it."""
+
+
+def _shape(reshape):  # the shape of an image, a tuple
+    try:
+        return np.empty(784).reshape(784 if reshape is None else reshape).shape
+    except (TypeError, ValueError):
+        raise ValueError(f"reshape is {reshape!r}, but it has to hold 784 values, as (28, 28, 1) does.") from None
 
 
 def _find():
