@@ -110,7 +110,7 @@ def test_early_stopping_ends_with_the_best_epoch(tmp_path):
     assert lines_of(python("-c", code, folder=tmp_path)) == [f"{max(found):.2f}% {accuracy:.2f}%"]
 
 
-def test_keras_stops_early_keeps_the_best_and_logs(tmp_path):
+def test_keras_on_tensorflow_stops_early_keeps_the_best_and_logs(tmp_path):
     accuracy, lines = run(tmp_path, recipe(tmp_path, "Keras with callbacks"), 60)
     assert accuracy > 88
     code = "import mlp_keras as s, mnist; model = s.keras.saving.load_model('best.keras')\n" \
