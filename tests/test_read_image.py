@@ -20,7 +20,7 @@ PRINTED = [  # digit, font, its size, angle, size of the picture, paper, pen, ki
     (0, "STIXGeneralItalic", 50, 8, (80, 60), PAPER, BLACK, "png"),
     (1, "DejaVuSerif", 220, -8, (300, 400), BOARD, CHALK, "jpg"),
     (2, "cmss10", 500, 6, (1600, 1200), PAPER, BLUE, "jpg"),
-    (3, "STIXGeneral", 300, -5, (640, 480), PAPER, RED, "png"),
+    (3, "DejaVuSerif-Italic", 300, -5, (640, 480), PAPER, RED, "png"),
     (4, "cmss10", 150, 4, (320, 240), BOARD, CHALK, "png"),
     (5, "DejaVuSans-Oblique", 700, -4, (1200, 1600), PAPER, GRAY, "jpg"),
     (6, "STIXGeneral", 120, -8, (200, 300), BOARD, CHALK, "jpg"),

@@ -37,7 +37,8 @@ for w, right in zip(model.get_weights(), np.load("whole.npz").values()):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("script, shape", [("mlp_keras", "(784,)"), ("conv_keras", "(28, 28, 1)")])
+@pytest.mark.parametrize("script, shape", [
+    ("mlp_keras", "(784,)"), pytest.param("conv_keras", "(28, 28, 1)", marks=pytest.mark.slow)])
 def test_keras_loads_a_model_in_the_middle_of_its_schedule_and_goes_on(script, shape, engine, tmp_path):
     start = KERAS.format(script=script, shape=shape)
     lines = lines_of(python("-c", start + TRAIN, folder=tmp_path, PYTHONPATH=str(ROOT), KERAS_BACKEND=engine))
