@@ -138,6 +138,21 @@ def test_the_number_of_colors_and_bits_makes_no_difference(digits, tmp_path, con
     assert np.abs(read(tmp_path, convert(gray)) - read(tmp_path, gray)).mean() < 0.03
 
 
+def test_a_phone_held_sideways_makes_no_difference(digits, tmp_path):
+    gray, exif = ImageOps.expand(digits[0][1].resize((200, 200)), 50), Image.Exif()
+    exif[0x0112] = 6  # the file says how to turn the picture
+    turned = read(tmp_path, gray.transpose(Image.Transpose.ROTATE_90), "digit.jpg", exif=exif)
+    assert np.abs(turned - read(tmp_path, gray)).mean() < 0.03
+
+
+def test_specks_beside_the_digit_make_no_difference(digits, tmp_path):
+    picture = photograph(digits[0][1].resize((200, 200)), (640, 480), np.random.default_rng(5))
+    clean = read(tmp_path, picture)
+    for x, y in (20, 30), (610, 15), (320, 465), (15, 440):
+        picture.paste(BLACK, (x, y, x + 4, y + 4))
+    assert np.abs(read(tmp_path, picture) - clean).mean() < 0.03
+
+
 def test_a_picture_has_the_shape_asked_for(digits, tmp_path):
     digits[0][0].save(tmp_path / "digit.png")
     flat = mnist.read_image(tmp_path / "digit.png")
