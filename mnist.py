@@ -24,10 +24,10 @@ def load_data(one_hot=False, reshape=None, validation_size=10_000):
 
     The files come from the folder that the environment variable MNIST_DIR names. Without it they come from `data/`,
     where missing ones are downloaded. If no mirror delivers, they come from `data/sample/`: 5,000 digits, and a notice.
-
     ValueError: `reshape` or `validation_size` is impossible. DataError: a file is missing, damaged or not writable.
     """
-    return _split(*_find(), one_hot, _shape(reshape), validation_size)
+    shape = _shape(reshape)  # first: an impossible one must not start a download
+    return _split(*_find(), one_hot, shape, validation_size)
 
 
 def epoch(x, y, rng, batch_size=1, shift=1):

@@ -831,3 +831,9 @@ def test_the_samples_digits_are_different_official_training_digits(sample):
     if hashlib.sha256(full[NAMES[0]]).hexdigest() != OFFICIAL_IMAGES:
         pytest.skip(f"{FULL_MNIST} holds other digits than the official ones")
     assert len((train | test) - labelled(parse(full[NAMES[0]]), parse(full[NAMES[1]]))) == 0
+
+
+def test_an_impossible_reshape_is_named_before_any_file_is_sought(monkeypatch, tmp_path):
+    monkeypatch.setenv("MNIST_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match="reshape is 5"):
+        mnist.load_data(reshape=5)
