@@ -31,9 +31,9 @@ def conv(x, w):
 @jax.jit
 def forward(x, weights):
     w1, b1, w2, b2, w3, b3, w4, b4 = weights
-    # Max-pooling: each 2x2 square gets axes of its own, 2 and 4, and max is taken over them
     conv1 = jax.nn.relu(conv(x, w1) + b1)                          # (batch, 28, 28, 1) -> (batch, 24, 24, 8)
     conv2 = conv(conv1, w2) + b2                                   # -> (batch, 20, 20, 16)
+    # The largest of each 2x2 square, which reshape gives two axes of its own, 2 and 4
     pooled = conv2.reshape(-1, 10, 2, 10, 2, 16).max(axis=(2, 4))  # -> (batch, 10, 10, 16)
     flat = jax.nn.relu(pooled).reshape(-1, 1600)                   # -> (batch, 1600)
     hidden = jax.nn.relu(flat @ w3 + b3)                           # -> (batch, 100)
