@@ -5,7 +5,6 @@ import os
 import sys
 import time
 import zlib
-from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -224,27 +223,28 @@ def _write(path, content):  # atomically: another process sees all of it or noth
             Path(folder, path.name).write_bytes(content)
             Path(folder, path.name).replace(path)
     except OSError as error:
-        with suppress(OSError):
-            if path.read_bytes() == content:
-                return  # on Windows, two processes that write a file at the same time get in each other's way
+        if path.is_file() and os.access(path, os.R_OK) and path.read_bytes() == content:
+            return  # on Windows, two processes that write a file at the same time get in each other's way
         raise DataError(f"{path} cannot be written: {error.strerror}. Make room or allow writing there, or set "
                         "MNIST_DIR to a folder that holds the four files.") from None
 
 
 def _show():
     """Print the folder, the size of each part, the digits per class, and one digit of each class in Braille's dots."""
-    if hasattr(sys.stdout, "reconfigure"):  # a notebook's has no need of it
-        sys.stdout.reconfigure(errors="replace")  # a terminal without Braille shows question marks
     folder, arrays = _find()
     (x, y), *_ = parts = _split(folder, arrays)
     print(f"{folder}\n\n{'':10}  digits     " + "".join(f"{digit:6}" for digit in range(10)))
     for part, (_, labels) in zip(("training", "validation", "test"), parts):
         print(f"{part:10} {len(labels):7,}     " + "".join(f"{n:6,}" for n in np.bincount(labels, minlength=10)))
     dots = np.array([[1, 8], [2, 16], [4, 32], [64, 128]])  # Unicode's numbers for a character's 4 x 2 dots
-    digits = np.array([x[np.argmax(y == digit)] > 0.4 for digit in range(10)]).reshape(2, 5, 7, 4, 14, 2)
+    digits = np.array([x[y == digit][:1].sum(axis=0) > 0.4 for digit in range(10)]).reshape(2, 5, 7, 4, 14, 2)
     for row in 0x2800 + (digits.swapaxes(3, 4) * dots).sum(axis=(4, 5)):  # (5, 7, 14) characters
         print("\n" + "\n".join("  ".join("".join(map(chr, digit)) for digit in line) for line in row.swapaxes(0, 1)))
 
 
+# Every script imports this file, so each line that it prints is shown immediately, also through a pipe.
+sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # None: closed
+if hasattr(sys.stdout, "reconfigure"):  # not in a notebook or in IDLE
+    sys.stdout.reconfigure(line_buffering=True, errors="replace")  # a character that the encoding lacks is shown as ?
 if __name__ == "__main__":
     _show()

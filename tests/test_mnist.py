@@ -3,6 +3,7 @@ import gzip
 import hashlib
 import itertools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -622,6 +623,22 @@ def test_without_a_good_mirror_the_sample_is_used_and_the_notice_says_why(web, i
     assert_nothing_downloaded()
 
 
+@pytest.mark.parametrize("variable, value, reason", [
+    ("REQUESTS_CA_BUNDLE", "/gone.pem", "Could not find a suitable TLS CA certificate bundle, invalid path: /gone.pem"),
+    ("HTTPS_PROXY", "socks5://127.0.0.1:9", "Missing dependencies for SOCKS support"),
+    ("HTTPS_PROXY", "http://[half", "Failed to parse: .*half. is not a valid host or port"),
+    ("HTTPS_PROXY", "http://127.0.0.1:9", "cannot be reached")])
+def test_a_setting_of_the_network_that_is_wrong_is_named_and_the_sample_used(variable, value, reason, monkeypatch,
+                                                                            capsys):
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(mnist, "MIRRORS", ["https://one.test/", "https://other.test/"])
+    monkeypatch.setattr(mnist, "RETRY_AFTER", (0,))
+    assert sizes(mnist.load_data()) == [3_334, 666, 1_000]
+    assert re.search(f"could not be downloaded: https://one.test/ {reason}.*; https://other.test/ {reason}.* Training "
+                     "goes on with the sample", capsys.readouterr().err)
+    assert_nothing_downloaded()
+
+
 def test_offline_the_notice_says_what_to_do(monkeypatch, sample, capsys):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -809,6 +826,20 @@ def test_the_loader_as_a_script_shows_folder_sizes_classes_and_a_digit_of_each(o
     drawn = dots.reshape(2, 7, 5, 14, 4, 2).transpose(0, 2, 1, 4, 3, 5).reshape(10, 28, 28)
     firsts = [sample[NAMES[0]][np.argmax(parts[0] == digit)] for digit in range(10)]
     np.testing.assert_array_equal(drawn, np.array(firsts) > 0.4 * 255)
+
+
+@pytest.mark.parametrize("labels", [[], [3, 3, 7]])
+def test_the_loader_shows_a_class_without_digits_as_an_empty_place(labels, tmp_path, monkeypatch, capsys):
+    for part in "train", "t10k":
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(
+            np.array([0x803, len(labels), 28, 28], ">i4").tobytes() + b"\xff" * 784 * len(labels))
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(
+            np.array([0x801, len(labels)], ">i4").tobytes() + bytes(labels))
+    monkeypatch.setenv("MNIST_DIR", str(tmp_path))
+    mnist._show()
+    printed = capsys.readouterr().out
+    assert re.search(rf"training +{len(labels)} ", printed)
+    assert printed.count("\u28ff" * 14) == 7 * len(set(labels))
 
 
 # The sample
