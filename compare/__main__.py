@@ -16,14 +16,16 @@ import argparse
 import fnmatch
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 
+from joblib import cpu_count
 from rich.console import Console
 from rich.table import Table
 
 import mnist
-from compare.atomic import write
+from compare.atomic import check, lock, write
 from compare.measure import PARALLEL_RESULTS, RESULTS, measure, settled
 from compare.scripts import AVAILABLE, PARALLEL, RETIRED_PYTHON, ROOT, SCRIPTS, WORKERS
 from compare.table import HEAD, PARALLEL_HEAD, README_HEAD, conditions, markdown, parallel_rows, rows
@@ -35,7 +37,7 @@ def parse(argv):
     parser.add_argument("scripts", nargs="*", default=["*"], help="names or patterns of scripts; all, if none is given")
     parser.add_argument("--epochs", type=int, metavar="N", help="epochs of each run, instead of the script's own")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how many seeds, from 0 on")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), metavar="N",
+    parser.add_argument("--threads", type=int, default=cpu_count(), metavar="N",
                         help="threads of each library (here: %(default)s)")
     parser.add_argument("--timeout", type=float, default=3600, metavar="S",
                         help="seconds after which a run is stopped (%(default)s)")
@@ -75,24 +77,30 @@ def main(argv=None):
     if arguments.quick:
         os.environ["MNIST_DIR"] = str(mnist.SAMPLE)
         arguments.epochs = arguments.epochs or 2
-    saved = settled(arguments, path, console)
-    try:
-        status = 1 if measure(arguments.scripts, arguments, saved, path, console) else 0
-    except KeyboardInterrupt:
-        status = 130
-    head, cells = (PARALLEL_HEAD, parallel_rows) if arguments.parallel else (HEAD, rows)
-    table = Table(caption=conditions(saved), *head[:2])
-    for heading in head[2:]:
-        table.add_column(heading, justify="right")
-    for row in cells(saved):
-        table.add_row(*row)
-    console.print(table)
+    check(path, docs / "comparison.md", *[ROOT / "README.md"] * arguments.readme)
+    for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):  # what kill sends, and a terminal that is closed
+        if signal.getsignal(getattr(signal, name)) == signal.SIG_DFL:  # nohup has it ignored
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+    with lock(path.with_suffix(".lock"), f"measuring, and writes {path.relative_to(ROOT)}"):
+        saved = settled(arguments, path, console)
+        try:
+            status = 1 if measure(arguments.scripts, arguments, saved, path, console) else 0
+            written = [path, *files(arguments, saved, docs)]
+        except KeyboardInterrupt:
+            status = 130
+    console.print(terminal_table(arguments, saved, console.width))
     if status == 130:
         again = shlex.join(["python", "-m", "compare", *(sys.argv[1:] if argv is None else argv)])
         console.print(f"Interrupted. What was measured is in {path.relative_to(ROOT)}; "
                       f"{again.replace(' --resume', '')} --resume goes on from there.")
         return status
-    written = [path]
+    console.print(f"In {', '.join(str(each.relative_to(ROOT)) for each in written)}.")
+    return status
+
+
+def files(arguments, saved, docs):
+    """Write the table and the curves to the folder `docs`, and with --readme the table to READMEs; return the paths."""
+    written = []
     if not arguments.parallel:
         root = Path(os.path.relpath(ROOT, docs)).as_posix() + "/"
         from compare.figure import draw  # only now, because Matplotlib takes a second
@@ -110,8 +118,19 @@ def main(argv=None):
             before, rest = readme.read_text("utf-8").split(begin)
             write(readme, f"{before}{begin}{markdown(saved, head=head, folder=folder)}\n{end}{rest.split(end, 1)[1]}")
             written.append(readme)
-    console.print(f"In {', '.join(str(each.relative_to(ROOT)) for each in written)}.")
-    return status
+    return written
+
+
+def terminal_table(arguments, saved, width):
+    """Return the table for a terminal of `width` characters; where all columns do not fit, it has those of README."""
+    head, cells = (PARALLEL_HEAD, parallel_rows) if arguments.parallel else (HEAD, rows)
+    shown = README_HEAD if head is HEAD and width < 130 else head
+    table = Table(caption=conditions(saved), padding=(0, 0 if width < 100 else 1))
+    for heading in shown:
+        table.add_column(heading, justify="left" if heading in head[:2] else "right", no_wrap=heading == "script")
+    for row in cells(saved):
+        table.add_row(*[row[head.index(heading)] for heading in shown])
+    return table
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
 """The curves: validation accuracy against time."""
 import io
 import itertools
+import os
 from statistics import mean
 
+os.environ["MPLBACKEND"] = "svg"  # before the import, which fails on a name that Matplotlib does not know
 import matplotlib
+import matplotlib.pyplot as plt
 import matplotlib.ticker
 
 from compare.atomic import write
 from compare.scripts import LIBRARIES, NETWORKS
 from compare.table import TARGETS, runs_of
-
-matplotlib.use("svg")
-import matplotlib.pyplot as plt
 
 # A colour and a marker for each library, in their order. The colours are those of Okabe and Ito (2008), which the
 # colour-blind can tell apart; the markers do without. In the page black becomes the colour of the text.

@@ -10,7 +10,7 @@ from compare import machine
 from compare.atomic import write
 from compare.live import live_table
 from compare.run import RunError, train
-from compare.scripts import PARALLEL, ROOT, SCRIPTS, constants
+from compare.scripts import PARALLEL, ROOT, SCRIPTS, constants, version
 from compare.table import conditions, epoch_seconds
 
 RESULTS, PARALLEL_RESULTS = [ROOT / "compare" / "results" / f"{name}.json" for name in ("comparison", "parallel")]
@@ -19,6 +19,8 @@ RESULTS, PARALLEL_RESULTS = [ROOT / "compare" / "results" / f"{name}.json" for n
 def measure(chosen, arguments, saved, path, console):
     """Run every seed of every chosen script and write `saved` to `path` after each; return how many runs failed."""
     failed, now, fresh = 0, {}, set()
+    for script in chosen:
+        version(script)  # before the clock runs: Keras has to be asked, which takes seconds
     with Live(get_renderable=lambda: live_table(chosen, arguments.seeds, arguments.epochs, saved, now),
               console=console, transient=True, refresh_per_second=1):  # what it takes, the script has to do without
         for script, seed in [(script, seed) for script in chosen for seed in range(arguments.seeds)]:

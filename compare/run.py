@@ -17,6 +17,13 @@ THREADS = list(dict.fromkeys(variable for libraries in (LIBRARIES, RETIRED_LIBRA
                              for library in libraries.values() for variable in library.threads))
 EPOCH = re.compile(r"epoch +\d+  validation accuracy (\d+\.\d+)%  (\d+\.\d+) s")
 TEST = re.compile(r"test accuracy (\d+\.\d+)%\Z")
+# What the process of a run does first: find the scripts from any folder, and wait in a thread for the end of stdin, a
+# pipe that nobody writes to. It ends when the comparison does, even killed, and the run must not outlive that.
+BEGIN = f"""import os, stat, sys, threading
+sys.path.insert(0, {str(ROOT)!r})
+if stat.S_ISFIFO(os.fstat(0).st_mode):
+    threading.Thread(target=lambda: os.read(0, 1) or os._exit(1), daemon=True).start()
+"""
 
 
 class RunError(Exception):
@@ -25,11 +32,6 @@ class RunError(Exception):
     def __init__(self, reason, stderr):
         super().__init__(reason)
         self.stderr = stderr
-
-
-def python_path():
-    """Return PYTHONPATH as it is, with the root before it, so that a process in any folder finds the scripts."""
-    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 
 def launch(job, arguments, threads):
@@ -52,6 +54,7 @@ def launch(job, arguments, threads):
                   "--no-python"]
     elif workers and script not in RETIRED:
         environment = {"CPU_DEVICES": workers, "JAX_NUM_CPU_DEVICES": workers}
+    environment["JAX_ENABLE_X64"] = "0"  # every script computes in float32, whatever was set for another project
     each = max(1, threads // int(workers)) if prefix else threads
     return [*prefix, *python], {**environment, **dict.fromkeys(THREADS, str(each))}
 
@@ -79,11 +82,11 @@ def train(job, seed, epochs, threads, timeout, seen):
     code = f"script.train(epochs={epochs}, seed={seed})"
     if workers and script in RETIRED:
         code = f"script.DEVICES = [script.mx.cpu(i) for i in range({workers})]; {code}"
-    code = f"import {module_of(job)} as script; {code}"
+    code = f"{BEGIN}import {module_of(job)} as script; {code}"
     if workers and script == "conv_torch":
         code += "; script.gc.collect(); script.torch.distributed.destroy_process_group()"  # the script's own last lines
     command, environment = launch(job, ["-c", code], threads)
-    environment = {**os.environ, "PYTHONPATH": python_path(), **environment}
+    environment = {**os.environ, **environment}
     if "MNIST_DIR" in environment:
         environment["MNIST_DIR"] = os.path.abspath(environment["MNIST_DIR"])
     watched, test_accuracy = {"memory": 0, "hung": False}, None
@@ -94,8 +97,8 @@ def train(job, seed, epochs, threads, timeout, seen):
             for flags in "THEANO_FLAGS", "PYTENSOR_FLAGS":
                 environment[flags] = ",".join(filter(None, [os.environ.get(flags), own]))
         begin = perf_counter()
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=stderr,
-                                   text=True, errors="replace")
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=stderr, text=True, errors="replace")
         watch = threading.Thread(target=watch_process, args=(process, begin + timeout, watched))
         watch.start()
         try:
@@ -109,6 +112,7 @@ def train(job, seed, epochs, threads, timeout, seen):
         finally:
             end(process)
             watch.join()
+            process.stdin.close()
             process.stdout.close()
         stderr.seek(0)
         last_lines = stderr.read().strip().splitlines()[-10:]

@@ -22,8 +22,8 @@ import numpy as np
 
 import mnist
 from compare import adapters, reference
-from compare.run import THREADS, python_path
-from compare.scripts import AVAILABLE, NETWORKS, constants, installed, library_of, module_of, python_of
+from compare.run import THREADS
+from compare.scripts import AVAILABLE, NETWORKS, ROOT, constants, installed, library_of, module_of, python_of
 
 STEPS = 100
 GRADIENT_LIMIT, END_LIMITS = 1e-5, {"mlp": 1e-5, "conv": 5e-5}  # float32 is good for six to seven digits
@@ -77,10 +77,10 @@ def alone(script, python=None, **environment):
     Raises:
         subprocess.CalledProcessError: it failed; its `stderr` says why.
     """
-    environment = {**os.environ, "PYTHONPATH": python_path(), "MNIST_DIR": str(mnist.SAMPLE), **environment}
+    environment = {**os.environ, "MNIST_DIR": str(mnist.SAMPLE), **environment}
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([python or python_of(script), *prepare(module_of(script), Path(folder))], env=environment,
-                       capture_output=True, text=True, check=True)
+        subprocess.run([python or python_of(script), *prepare(module_of(script), Path(folder))], cwd=ROOT,
+                       env=environment, capture_output=True, text=True, check=True)
         found, = written(Path(folder))
         return found
 

@@ -17,18 +17,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Library(NamedTuple):
-    """A library: `name`; `packages`, {how pip calls it: its name}, of which one is installed; `threads`, the variables
+    """A library: `name`; `modules`, {what is imported: its name}, of which one is installed; `threads`, the variables
     of the environment in which it reads how many threads it may use."""
     name: str
-    packages: dict
+    modules: dict
     threads: list
 
 
 LIBRARIES = {  # by the end of its scripts' names, in the order of the tables
     "numpy": Library("NumPy", {"numpy": "NumPy"},
                      ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"]),
-    "theano": Library("Theano", {"Theano": "Theano", "pytensor": "PyTensor"}, ["OMP_NUM_THREADS", "NUMBA_NUM_THREADS"]),
-    "tensorflow": Library("TensorFlow", {"tensorflow": "TensorFlow", "tensorflow-cpu": "TensorFlow"},
+    "theano": Library("Theano", {"theano": "Theano", "pytensor": "PyTensor"}, ["OMP_NUM_THREADS", "NUMBA_NUM_THREADS"]),
+    "tensorflow": Library("TensorFlow", {"tensorflow": "TensorFlow"},
                           ["TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"]),
     "keras": Library("Keras", {"keras": "Keras"}, []),  # its engines read theirs
     "torch": Library("PyTorch", {"torch": "PyTorch"}, ["OMP_NUM_THREADS"]),
@@ -37,7 +37,7 @@ LIBRARIES = {  # by the end of its scripts' names, in the order of the tables
 RETIRED_LIBRARIES = {
     "gluon": Library("Gluon", {"mxnet": "Gluon of MXNet"}, ["OMP_NUM_THREADS"]),
     "module": Library("Module", {"mxnet": "Module of MXNet"}, ["OMP_NUM_THREADS"]),
-    "mxnet_keras": Library("Keras on MXNet", {"keras-mxnet": "Keras on MXNet"}, ["OMP_NUM_THREADS"])}
+    "mxnet_keras": Library("Keras on MXNet", {"keras": "Keras on MXNet"}, ["OMP_NUM_THREADS"])}
 RETIRED_PYTHON = shutil.which(os.environ.get("RETIRED_PYTHON", sys.executable if find_spec("mxnet") else ""))
 if os.environ.get("RETIRED_PYTHON") and not RETIRED_PYTHON:
     sys.exit(f"RETIRED_PYTHON is {os.environ['RETIRED_PYTHON']}, which is no program. Let it name the Python of an "
@@ -86,16 +86,30 @@ def python_of(script):
 def installed(library):
     """Return the name and the version of a library, "JAX 0.10.2" say, or None if it is not installed."""
     if library in RETIRED_LIBRARIES:
-        (package, name), = RETIRED_LIBRARIES[library].packages.items()
-        ask = ["-c", "from importlib import metadata\n"  # with GPUs the package is mxnet-cu117, say
-               f"print(*(each.version for each in metadata.distributions() if each.name.startswith({package!r})))"]
-        said = RETIRED_PYTHON and subprocess.run([RETIRED_PYTHON, *ask], capture_output=True, text=True).stdout
-        return f"{name} {said.strip()}" if said and said.strip() else None
-    for package, name in LIBRARIES[library].packages.items():
-        try:
-            return f"{name} {metadata.version(package)}"
-        except metadata.PackageNotFoundError:
-            continue
+        (module, name), = RETIRED_LIBRARIES[library].modules.items()
+        code = "from importlib import metadata as m; print(m.version(m.packages_distributions()[{!r}][0]))"
+        said = RETIRED_PYTHON and subprocess.run([RETIRED_PYTHON, "-c", code.format(module)], capture_output=True,
+                                                 text=True).stdout.strip()
+        return f"{name} {said}" if said else None
+    for module, name in LIBRARIES[library].modules.items():
+        if packages := distributions().get(module):  # tensorflow is in tensorflow, tensorflow-cpu, tf-nightly, ...
+            return f"{name} {metadata.version(packages[0])}"
+
+
+@cache
+def distributions():
+    """Return {module: names of the installed packages that have it}."""
+    return metadata.packages_distributions()
+
+
+@cache
+def engine():
+    """Return the name of Keras's engine: the one in KERAS_BACKEND, in Keras's file of settings, or its default."""
+    if named := os.environ.get("KERAS_BACKEND"):
+        return named
+    code = "import keras; print(keras.backend.backend())"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
+    return said[-1] if said else "tensorflow"
 
 
 def version(script):
@@ -104,8 +118,8 @@ def version(script):
     `script` may also be a job: "conv_jax/2" is the script in extras/parallel/ with two workers.
     """
     library = library_of(script)
-    engine = "jax" if "/" in script else os.environ.get("KERAS_BACKEND", "tensorflow")
-    return (installed(library) or name_of(script)) + (f" on {engine}" if library == "keras" else "")
+    on = f" on {'jax' if '/' in script else engine()}" if library == "keras" else ""
+    return (installed(library) or name_of(script)) + on
 
 
 @cache

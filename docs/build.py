@@ -45,8 +45,8 @@ def coloured(text, path):
 
 def scripts():
     """Return what the page knows of each script: its name, library, network, and rooms as lists of lines of HTML."""
-    packages = {name: each.packages.values() for name, each in (LIBRARIES | RETIRED_LIBRARIES).items()}
-    files = [(s, " / ".join(dict.fromkeys(packages[library_of(s)])), path_of(s)) for s in SCRIPTS + RETIRED]
+    modules = {name: each.modules.values() for name, each in (LIBRARIES | RETIRED_LIBRARIES).items()}
+    files = [(s, " / ".join(dict.fromkeys(modules[library_of(s)])), path_of(s)) for s in SCRIPTS + RETIRED]
     files.insert(sum(s.startswith("mlp") for s in SCRIPTS), ("mlp_browser", "in your browser", DOCS / "mlp_browser.js"))
     files.append(("mnist", "mnist.py", ROOT / "mnist.py"))  # which all of them call; it has one room
     found = []

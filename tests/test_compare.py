@@ -1,4 +1,5 @@
 """What python -m compare measures is what the scripts print, whatever becomes of a run, and the README shows it."""
+import io
 import json
 import os
 import re
@@ -8,15 +9,17 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from rich.console import Console
 from test_mnist import HANG, posix, wait_for
 
 import mnist
-from compare import __main__ as command, run, table
+from compare import __main__ as command, run, scripts, table
 from compare.measure import PARALLEL_RESULTS, RESULTS
 from compare.scripts import LIBRARIES, PARALLEL, RETIRED, ROOT, SCRIPTS, WORKERS
 
@@ -50,27 +53,30 @@ def heed_ctrl_c():  # which a process ignores if it is started by tests that run
 @pytest.fixture
 def clone(tmp_path, zeros):
     """A copy of the repository whose scripts take a moment; `clone("--quick")` runs its comparison."""
+    root = tmp_path / ("a:b, ü [1]" if os.name == "posix" else "a b, ü [1]")  # a colon ends a path in PYTHONPATH
+    root.mkdir()
     for name in "mnist.py", "README.md":
-        shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(ROOT / "compare", tmp_path / "compare", ignore=shutil.ignore_patterns("results", "__pycache__"))
-    shutil.copytree(mnist.SAMPLE, tmp_path / "data" / "sample")
+        shutil.copy(ROOT / name, root)
+    shutil.copytree(ROOT / "compare", root / "compare", ignore=shutil.ignore_patterns("results", "__pycache__"))
+    shutil.copytree(mnist.SAMPLE, root / "data" / "sample")
     for script in SCRIPTS:
-        (tmp_path / f"{script}.py").write_text(SCRIPT)
+        (root / f"{script}.py").write_text(SCRIPT)
 
     def start(*arguments):
-        return subprocess.Popen([sys.executable, "-m", "compare", *arguments], cwd=tmp_path, encoding="utf-8",
-                                env={**os.environ, "MNIST_DIR": str(zeros), "PYTHONIOENCODING": "utf-8",
-                                     **call.environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                preexec_fn=heed_ctrl_c if os.name == "posix" else None)
+        environment = {**os.environ, "MNIST_DIR": str(zeros), "PYTHONIOENCODING": "utf-8",
+                       "KERAS_BACKEND": "tensorflow", **call.environment}
+        return subprocess.Popen([sys.executable, "-m", "compare", *arguments], cwd=root, env=environment,
+                                encoding=environment["PYTHONIOENCODING"], stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c if os.name == "posix" else None)
 
     def call(*arguments):
         process = start(*arguments)
         process.stdout_text, process.stderr_text = process.communicate(timeout=HANG)
         return process
 
-    call.start, call.root, call.environment = start, tmp_path, {"RETIRED_PYTHON": ""}
+    call.start, call.root, call.environment = start, root, {"RETIRED_PYTHON": ""}
     call.saved = lambda where="", name="comparison": json.loads(
-        (tmp_path / "compare/results" / where / f"{name}.json").read_text("utf-8"))
+        (root / "compare/results" / where / f"{name}.json").read_text("utf-8"))
     return call
 
 
@@ -216,7 +222,8 @@ def test_a_trial_leaves_the_figures_of_the_readme_alone(clone, option):
     process = clone(option)
     assert process.returncode == 0, process.stdout_text + process.stderr_text
     trial = clone.root / "compare" / "results" / "trial"
-    assert sorted(path.name for path in trial.iterdir()) == ["comparison.json", "comparison.md", "comparison.svg"]
+    assert sorted(path.name for path in trial.iterdir()) == [
+        "comparison.json", "comparison.lock", "comparison.md", "comparison.svg"]
     assert [len(run["epochs"]) for run in clone.saved("trial")["runs"].values()] == [2] * len(SCRIPTS)
     assert "2 epochs instead of the scripts' own" in (trial / "comparison.md").read_text("utf-8")
     assert not (clone.root / "docs").exists() and not (clone.root / "compare" / "results" / "comparison.json").exists()
@@ -265,7 +272,9 @@ def test_unknown_names_are_answered_with_the_known_ones(clone):
     assert not (clone.root / "compare" / "results").exists()
 
 
-@pytest.mark.parametrize("end", [pytest.param(KILL, marks=pytest.mark.slow), pytest.param(signal.SIGINT, marks=posix)])
+@pytest.mark.parametrize("end", [KILL, pytest.param(signal.SIGINT, marks=[posix, pytest.mark.slow]),
+                                 pytest.param(signal.SIGTERM, marks=posix),
+                                 pytest.param(getattr(signal, "SIGHUP", None), marks=[posix, pytest.mark.slow])])
 def test_what_was_stopped_can_be_resumed(clone, end):
     undisturbed = clone("mlp_*", "--seeds", "2")
     assert undisturbed.returncode == 0
@@ -280,14 +289,13 @@ def test_what_was_stopped_can_be_resumed(clone, end):
     children = psutil.Process(process.pid).children()
     process.send_signal(end)
     printed = process.communicate(timeout=HANG)[0]
-    for child in children:  # after KILL nobody is left to stop it
-        if end == KILL:
-            child.kill()
+    assert children
+    for child in children:  # after KILL, too, when nobody is left to stop it
         child.wait(HANG)
     (clone.root / "mlp_keras.py").write_text(SCRIPT)
     measured = clone.saved()["runs"]
     assert list(measured) == list(whole["runs"])[:7]
-    if end == signal.SIGINT:
+    if end != KILL:
         assert process.returncode == 130 and "python -m compare 'mlp_*' --seeds 2 --resume goes on" in printed
         assert "98.05 ± 0.07 %" in printed
 
@@ -301,6 +309,108 @@ def test_what_was_stopped_can_be_resumed(clone, end):
         return [[row[i] for i in lasting] for row in table.rows(saved)]
 
     assert without_seconds(clone.saved()) == without_seconds(whole)
+
+
+def test_of_two_comparisons_one_is_refused_and_nothing_is_lost(clone):
+    (clone.root / "mlp_jax.py").write_text(SCRIPT.replace("0.02", "1000"))  # the last of the MLPs
+    first = clone.start("mlp_numpy", "mlp_jax", "--quick")
+    try:
+        trial = clone.root / "compare/results/trial"
+        wait_for(lambda: (trial / "comparison.json").exists() or first.poll() is not None)
+        before = (trial / "comparison.json").read_bytes()
+        second = clone("mlp_torch", "--quick")
+        assert second.returncode == 1 and "Another process is measuring" in second.stderr_text
+        assert "Traceback" not in second.stderr_text and (trial / "comparison.json").read_bytes() == before
+    finally:
+        first.kill()
+        first.communicate()
+    assert clone("mlp_torch", "--quick").returncode == 0  # the lock went with its process
+    assert set(clone.saved("trial")["runs"]) == {"mlp_numpy seed 0", "mlp_torch seed 0"}
+
+
+@pytest.mark.parametrize("encoding", ["ascii", *(pytest.param(e, marks=pytest.mark.slow) for e in
+                                                 ("latin-1", "cp437", "cp932"))])
+def test_a_terminal_that_lacks_characters_costs_no_results(encoding, clone):
+    clone.environment["PYTHONIOENCODING"] = encoding
+    process = clone("mlp_jax", "--quick", "--seeds", "2")
+    assert process.returncode == 0, process.stderr_text
+    assert "mlp_jax" in process.stdout_text and "98.05" in process.stdout_text
+    trial = clone.root / "compare/results/trial"
+    assert "98.05 ± 0.07 %" in (trial / "comparison.md").read_text("utf-8")
+    assert (trial / "comparison.svg").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named_before_the_runs(clone):
+    (clone.root / "compare" / "results").touch()  # a file where a folder has to be
+    process = clone("mlp_jax", "--quick")
+    assert process.returncode == 1 and process.stdout_text == "" and "Traceback" not in process.stderr_text
+    assert "comparison.json cannot be written: " in process.stderr_text
+
+
+@pytest.mark.parametrize("width", [80, 100, 150])
+def test_the_scripts_can_be_told_apart_in_a_terminal_of(width):
+    saved, text = json.loads(RESULTS.read_text("utf-8")), io.StringIO()
+    arguments = command.parse([])
+    Console(file=text, width=width).print(command.terminal_table(arguments, saved, width))
+    shown = text.getvalue()
+    assert all(script in shown for script in SCRIPTS) and "…" not in shown
+    assert max(map(len, shown.splitlines())) <= width
+    accuracies = [row[2].split()[0] for row in table.rows(saved)]
+    assert all(accuracy in shown for accuracy in accuracies)
+
+
+def fresh(code, **environment):
+    """Return what a fresh Python prints."""
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=HANG,
+                             env={name: value for name, value in {**os.environ, **environment}.items() if value})
+    assert process.returncode == 0, process.stderr
+    return process.stdout.strip()
+
+
+@pytest.mark.parametrize("settings, variable, engine", [
+    ({"backend": "jax"}, "", "jax"), ({"backend": "jax"}, "torch", "torch"),
+    pytest.param({"floatx": "float32"}, "", "tensorflow", marks=pytest.mark.skipif(
+        not find_spec("tensorflow"), reason="without TensorFlow, compare chooses JAX"))])
+def test_the_table_names_the_engine_that_keras_takes(settings, variable, engine, tmp_path):
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    printed = fresh("from compare.scripts import version; print(version('mlp_keras'))", KERAS_HOME=str(tmp_path),
+                    KERAS_BACKEND=variable)
+    assert printed.endswith(f" on {engine}")
+
+
+def test_a_library_is_found_by_what_is_imported_whatever_its_package_is_called(tmp_path, monkeypatch):
+    package = tmp_path / "tf_nightly-2.22.0.dev1.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: tf-nightly\nVersion: 2.22.0.dev1\n")
+    (package / "top_level.txt").write_text("tensorflow\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    for each in scripts.installed, scripts.distributions:
+        each.cache_clear()
+    try:
+        assert scripts.installed("tensorflow") == "TensorFlow 2.22.0.dev1" and scripts.installed("jax") is None
+    finally:
+        for each in scripts.installed, scripts.distributions:
+            each.cache_clear()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not bind processes to processors")
+def test_the_cores_of_a_machine_are_those_that_a_process_may_use():
+    one = f"import os; os.sched_setaffinity(0, [{min(os.sched_getaffinity(0))}]); "
+    assert fresh(one + "from compare import machine; print(machine.describe()['cores'])") == "1"
+    assert fresh(one + "from compare.__main__ import parse; print(parse([]).threads)") == "1"
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nonsense", ""])
+def test_the_curves_do_not_depend_on_what_was_set_for_other_figures(backend, tmp_path):
+    """Draw them with nothing set, and with what a notebook or a taste for dark figures leaves behind."""
+    code = ("import json, sys, pathlib\nfrom compare.figure import draw\nfrom compare.measure import RESULTS\n"
+            "draw(json.loads(RESULTS.read_text('utf-8')), pathlib.Path({!r}))")
+    (tmp_path / "matplotlibrc").write_text(
+        "text.usetex: True\nfigure.facecolor: black\naxes.facecolor: black\nsavefig.facecolor: black\n"
+        "text.color: white\naxes.labelcolor: white\nlines.linewidth: 9\nfont.family: fantasy\nsavefig.dpi: 7\n")
+    fresh(code.format(str(tmp_path / "plain.svg")), MPLBACKEND="", MATPLOTLIBRC="")
+    fresh(code.format(str(tmp_path / "set.svg")), MPLBACKEND=backend, MATPLOTLIBRC=str(tmp_path / "matplotlibrc"))
+    assert (tmp_path / "set.svg").read_bytes() == (tmp_path / "plain.svg").read_bytes()
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["jax", "keras", "numpy", "requests", "simplejpeg"]
+# dependencies = ["filelock", "h5py", "jax", "joblib", "keras", "numpy", "requests", "simplejpeg"]
 # ///
 """Inception with batch normalization in Keras: python -m extras.imagenet.inception_keras [RECORDS], on all GPUs."""
 import os
@@ -13,10 +13,10 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "1")  # if more, they need threads, or wait for each other for ever
 os.environ.setdefault("NPROC", str(max(os.cpu_count(), 2 * int(os.environ["JAX_NUM_CPU_DEVICES"]))))
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-import h5py
 import keras
 from keras import distribution, layers
 
+from compare import checkpoint
 from extras.imagenet import records
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 5, 32, 0.05, 0.9, 1e-4
@@ -106,22 +106,6 @@ def compile_model(model, steps):
 
 
 # Training
-def restore(run, model):
-    """Put what the checkpoint holds into the model and its optimizer, if it is of this run; return its epochs."""
-    if not os.path.exists(CHECKPOINT):
-        return 0
-    try:
-        with h5py.File(CHECKPOINT) as file:
-            saved_run, epoch = file.attrs["run"], int(file.attrs["epoch"])
-    except (OSError, KeyError) as error:
-        sys.exit(f"{CHECKPOINT} cannot be read: {error!r}. Move it away to begin anew.")
-    if saved_run != run:
-        sys.exit(f"{CHECKPOINT} is of another training: {saved_run}. This is {run}. Move it away, or go back.")
-    model.optimizer.build(model.trainable_variables)
-    model.load_weights(CHECKPOINT)
-    return epoch
-
-
 def train(folder="records", epochs=EPOCHS, seed=0):
     devices = len(distribution.list_devices())
     if BATCH_SIZE % devices:
@@ -133,8 +117,8 @@ def train(folder="records", epochs=EPOCHS, seed=0):
     model = build_model(len(training.classes))
     steps = len(training) // BATCH_SIZE
     compile_model(model, epochs * steps)
-    run = f"{len(training.classes)} classes, {len(training)} pictures, {epochs=} {seed=} {BATCH_SIZE=} {LEARNING_RATE=}"
-    done = restore(run, model)
+    run = f"{training.describe()}, {epochs=} {seed=} {BATCH_SIZE=} {LEARNING_RATE=}"
+    done = checkpoint.load_keras(CHECKPOINT, run, model)
     if done == epochs:
         sys.exit(f"{CHECKPOINT} has all {epochs} epochs. Move it away to begin anew.")
     for epoch in range(done + 1, epochs + 1):
@@ -146,10 +130,7 @@ def train(folder="records", epochs=EPOCHS, seed=0):
         top_1, top_5 = accuracies(validation, model)
         print(f"epoch {epoch:2}  loss {loss:.3f}  validation top-1 {top_1:.2%} top-5 {top_5:.2%}  {seconds:.1f} s  "
               f"{steps * BATCH_SIZE / seconds:.0f} images per s", flush=True)
-        model.save_weights("part." + CHECKPOINT)
-        with h5py.File("part." + CHECKPOINT, "a") as file:
-            file.attrs.update({"run": run, "epoch": epoch})
-        os.replace("part." + CHECKPOINT, CHECKPOINT)  # whole, or not there
+        checkpoint.save_keras(CHECKPOINT, run, epoch, model)
     return top_1
 
 

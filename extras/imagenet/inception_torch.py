@@ -1,11 +1,10 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["numpy", "requests", "simplejpeg", "torch", "tqdm"]
+# dependencies = ["filelock", "joblib", "numpy", "requests", "simplejpeg", "torch", "tqdm"]
 # ///
 """Inception with batch normalization in PyTorch: python -m extras.imagenet.inception_torch [RECORDS], or torchrun."""
 import gc
 import os
-import pickle
 import sys
 from time import perf_counter
 
@@ -14,6 +13,7 @@ import torch
 from torch import distributed, nn, optim
 from tqdm import tqdm
 
+from compare import checkpoint
 from extras.imagenet import records
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 5, 32, 0.05, 0.9, 1e-4
@@ -111,19 +111,6 @@ def step(x, y, model, optimizer, schedule):
 
 
 # Training
-def restore(run, parts):
-    """Put what the checkpoint holds into `parts`, if it is of this run; return how many epochs that are."""
-    try:
-        saved = torch.load(CHECKPOINT, DEVICE)
-        if saved["run"] != run:
-            sys.exit(f"{CHECKPOINT} is of another training: {saved['run']}. This is {run}. Move it away, or go back.")
-    except (OSError, EOFError, LookupError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        sys.exit(f"{CHECKPOINT} cannot be read: {error!r}. Move it away to begin anew.")
-    for name, part in parts.items():
-        part.load_state_dict(saved[name])
-    return saved["epoch"]
-
-
 def train(folder="records", epochs=EPOCHS, seed=0):
     if BATCH_SIZE % SIZE:
         sys.exit(f"A batch of {BATCH_SIZE} cannot be split evenly among {SIZE} processes.")
@@ -138,9 +125,9 @@ def train(folder="records", epochs=EPOCHS, seed=0):
     optimizer = optim.SGD(model.parameters(), LEARNING_RATE, MOMENTUM, weight_decay=WEIGHT_DECAY)
     schedule = optim.lr_scheduler.LambdaLR(
         optimizer, lambda i: float(np.interp(i / steps / epochs, [0, 0.2, 1], [0, 1, 0])))
-    run = f"{len(training.classes)} classes, {len(training)} pictures, {epochs=} {seed=} {BATCH_SIZE=} {LEARNING_RATE=}"
+    run = f"{training.describe()}, {epochs=} {seed=} {BATCH_SIZE=} {LEARNING_RATE=}"
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
-    done = restore(run, parts) if os.path.exists(CHECKPOINT) else 0
+    done = checkpoint.load_torch(CHECKPOINT, run, parts)
     if done == epochs:
         sys.exit(f"{CHECKPOINT} has all {epochs} epochs. Move it away to begin anew.")
     # Of several processes, whose backward() leaves the mean gradient of all
@@ -159,9 +146,7 @@ def train(folder="records", epochs=EPOCHS, seed=0):
         if RANK == 0:
             print(f"epoch {epoch:2}  loss {loss:.3f}  validation top-1 {top_1:.2%} top-5 {top_5:.2%}  {seconds:.1f} s  "
                   f"{steps * BATCH_SIZE / seconds:.0f} images per s", flush=True)
-            states = {name: part.state_dict() for name, part in parts.items()}
-            torch.save({"run": run, "classes": training.classes, "epoch": epoch, **states}, CHECKPOINT + ".part")
-            os.replace(CHECKPOINT + ".part", CHECKPOINT)  # whole, or not there
+            checkpoint.save_torch(CHECKPOINT, run, epoch, parts, classes=training.classes)
     if SIZE > 1:
         del joined
         gc.collect()  # it is in a cycle, and could abort the process if it outlived its group

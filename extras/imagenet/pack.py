@@ -10,55 +10,54 @@ import random
 import sys
 import tarfile
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from threading import Event
 
-from PIL import Image, ImageOps
+from joblib import cpu_count
 from tqdm import tqdm
 
 from compare import atomic
+from extras.imagenet.pictures import QUALITY, SIDE, UndecodableError, shrunk
 from extras.imagenet.records import RecordsError, read_index
 
-SIDE, QUALITY = 256, 90  # pixels of a packed picture's shorter side; JPEG's quality
 SHARD = 1000  # pictures
+# Names that systems give to their own files and folders. Names that begin with a dot are left out, too.
+SYSTEM = {"Thumbs.db", "desktop.ini", "lost+found", "@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information"}
 
 
 def pack(pictures, records, seed=0):
     """Pack the pictures in pictures/<class>/ into shards in the folder `records`, beside an index.json; return that.
 
     Their order is drawn at random, so that any stretch of any shard has all classes. A shard has its name only when it
-    is whole, and the index counts it after that; called again, `pack` makes those that are missing. What cannot be
-    decoded is left out, and named in the index. In memory are the names of all pictures, one picture for each core,
-    and no more.
+    is whole, and the index counts it after that; called again, `pack` makes those that are missing or damaged. What
+    cannot be decoded is left out, and named in the index. What cannot be read ends the packing, because it may be a
+    picture. In memory are the names of all pictures, one picture for each core, and no more.
 
     Raises:
-        RecordsError: there are no pictures to pack, `records` has others, or it cannot be written.
+        RecordsError: there are no pictures to pack, one of them cannot be read, or `records` has others.
+        mnist.DataError: `records` cannot be written, or another process packs into it.
     """
     pictures, records = Path(pictures), Path(records)
-    classes, names = _listed(pictures)
-    random.Random(seed).shuffle(names)
-    plan = hashlib.sha256(json.dumps([classes, names, SIDE, QUALITY, SHARD]).encode()).hexdigest()
-    shards = {f"{i // SHARD:05}.tar": range(i, min(i + SHARD, len(names))) for i in range(0, len(names), SHARD)}
-    index = {"classes": classes, "plan": plan, "planned": len(shards), "shards": {}}
-    if (records / "index.json").exists():
-        index = read_index(records)
-        if index["plan"] != plan:
-            raise RecordsError(f"{records} was packed of other pictures than are in {pictures} now, or in another way. "
-                               "Name another folder to pack them into, or delete this one.")
-    missing = [name for name in shards if name not in index["shards"] or not (records / name).exists()]
-    total, stop = sum(len(shards[name]) for name in missing), Event()
-    with (ThreadPoolExecutor(os.cpu_count()) as pool,
-          tqdm(total=total, unit=" pictures", leave=False, disable=None) as bar):
+    classes, files, texts = _listed(pictures)
+    with (atomic.lock(records / ".lock", f"packing into {records}"), ThreadPoolExecutor(cpu_count()) as pool):
+        stop = Event()
         try:
+            classes, files, without = _with_pictures(pictures, classes, files, pool)
+            random.Random(seed).shuffle(files)
+            shards = {f"{i // SHARD:05}.tar": range(i, min(i + SHARD, len(files))) for i in range(0, len(files), SHARD)}
+            index = _index(pictures, records, classes, files, shards, pool)
+            index["skipped"] = texts + without
+            missing = [name for name in shards if name not in index["shards"]]
             atomic.write(records / "index.json", json.dumps(index, indent=1, sort_keys=True))
-            jobs = {pool.submit(_pack_shard, pictures, classes, names, shards[name], records / name, bar, stop): name
-                    for name in missing}
-            for job in as_completed(jobs):
-                index["shards"][jobs[job]] = job.result()
-                atomic.write(records / "index.json", json.dumps(index, indent=1, sort_keys=True))
-        except OSError as error:
-            raise RecordsError(f"{records} cannot be written: {error.strerror}. What is in it is whole; make room or "
-                               "allow writing, and the same command goes on.") from None
+            total = sum(len(shards[name]) for name in missing)
+            with tqdm(total=total, unit=" pictures", leave=False, disable=None) as bar:
+                jobs = {pool.submit(_pack_shard, pictures, classes, files, shards[name], records / name, bar, stop):
+                        name for name in missing}
+                for job in as_completed(jobs):
+                    index["shards"][jobs[job]] = job.result()
+                    atomic.write(records / "index.json", json.dumps(index, indent=1, sort_keys=True))
         except KeyboardInterrupt:
             raise RecordsError(f"Interrupted. What is in {records} is whole; the same command goes on.") from None
         finally:
@@ -68,43 +67,115 @@ def pack(pictures, records, seed=0):
 
 
 def _listed(folder):
-    """Return the names of the classes and [(label, name)] of all pictures in folder/<class>/, sorted."""
+    """Return the names of the classes; (label, name, size in bytes) of the files in folder/<class>/, sorted; and texts
+    about everything else in `folder`."""
     needed = f"A folder is needed with a sub-folder for each class and its pictures in that: {folder}/tench/1.jpg, say."
     if not folder.is_dir():
         raise RecordsError(f"{folder} is not a folder. {needed}")
-    classes = sorted(each.name for each in folder.iterdir() if each.is_dir() and each.name[0] != ".")
+    hidden, files, texts = [], [], []
+
+    def entries(path):
+        """Return the names in a folder that are not hidden, each with its size, or None if it is a folder itself."""
+        try:
+            with os.scandir(path) as found:
+                found = list(found)
+                hidden.extend(each.path for each in found if _hidden(each.name))
+                sizes = {each.name: None if each.is_dir() else each.stat().st_size for each in found
+                         if not _hidden(each.name)}
+        except OSError as error:
+            raise RecordsError(f"{error.filename} cannot be read: {error.strerror}. Allow reading it, or take it out "
+                               f"of {folder}; then run the same command again.") from None
+        return dict(sorted(sizes.items()))
+
+    found = entries(folder)
+    classes, beside = ([name for name in found if (found[name] is None) == is_class] for is_class in (True, False))
     if not classes:
         raise RecordsError(f"{folder} has no sub-folders, and so no classes. {needed}")
-    names = []
     for label, of_class in enumerate(classes):
-        found = [each for each in os.scandir(folder / of_class) if each.name[0] != "."]
-        if found and all(each.is_dir() for each in found):
-            raise RecordsError(f"{folder / of_class} has folders in it instead of pictures: {found[0].name}. {needed}")
-        names += sorted((label, each.name) for each in found)
-    if empty := sorted({*range(len(classes))} - {label for label, _ in names}):
+        sizes = entries(folder / of_class)
+        folders = [name for name, size in sizes.items() if size is None]
+        if folders and len(folders) == len(sizes):
+            raise RecordsError(f"{folder / of_class} has folders in it instead of pictures: {folders[0]}. {needed}")
+        for name in folders:
+            count = sum(len(inside) for _, _, inside in os.walk(folder / of_class / name))
+            texts.append(f"{of_class}/{name}: a folder with {count:,} files. Pictures have to be in {of_class} itself.")
+        files += [(label, name, size) for name, size in sizes.items() if size is not None]
+    if empty := sorted({*range(len(classes))} - {label for label, *_ in files}):
         raise RecordsError(f"{len(empty)} of the {len(classes)} sub-folders of {folder} have nothing in them, "
                            f"{classes[empty[0]]} among them. Fill or delete them: a class needs pictures to be learnt.")
-    return classes, names
+    if beside:
+        texts.append(f"{beside[0]}: {len(beside):,} files like this one are beside the folders of the classes.")
+    if hidden:
+        texts.append(f"{min(hidden)}: {len(hidden):,} hidden or system files like this one.")
+    return classes, files, texts
 
 
-def _pack_shard(pictures, classes, names, places, path, bar, stop):
-    """Write the pictures at `places` of `names` to the shard `path`; return what index.json says of it.
+def _hidden(name):
+    return name[0] == "." or name in SYSTEM
+
+
+def _with_pictures(folder, classes, files, pool):
+    """Return what _listed() does, but classes in which nothing can be decoded are not in the first two, and in the
+    texts instead."""
+    def has_picture(label):
+        for name in names[label]:
+            with suppress(UndecodableError):
+                return bool(shrunk(folder / classes[label] / name))
+
+    names = {label: [name for _, name, _ in group] for label, group in groupby(files, lambda file: file[0])}
+    labels = [label for label, found in zip(names, pool.map(has_picture, names)) if found]
+    if not labels:
+        raise RecordsError(f"{folder} has no picture that can be decoded in any of its {len(classes)} sub-folders.")
+    texts = [f"{classes[label]}: not a class, because none of its {len(names[label]):,} files can be decoded."
+             for label in names if label not in labels]
+    new = {label: i for i, label in enumerate(labels)}
+    return [classes[label] for label in labels], [(new[label], *rest) for label, *rest in files if label in new], texts
+
+
+def _index(pictures, records, classes, files, shards, pool):
+    """Return what index.json holds, if it is of these files, without the shards that are missing or damaged."""
+    plan = hashlib.sha256(json.dumps([classes, files, SIDE, QUALITY, SHARD]).encode()).hexdigest()
+    if not (records / "index.json").exists():
+        return {"classes": classes, "plan": plan, "planned": len(shards), "shards": {}}
+    index = read_index(records)
+    if index["plan"] != plan:
+        raise RecordsError(f"{records} was packed of other pictures than are in {pictures} now, or in another way. "
+                           "Name another folder to pack them into, or go back to those pictures.")
+
+    def whole(name):
+        try:
+            with open(records / name, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == index["shards"][name]["sha256"]
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise RecordsError(f"{records / name} cannot be read: {error.strerror}. Allow reading it, then run the "
+                               "same command again.") from None
+
+    index["shards"] = {name: index["shards"][name] for name, right in zip(shards, pool.map(
+        lambda name: name in index["shards"] and whole(name), shards)) if right}
+    return index
+
+
+def _pack_shard(pictures, classes, files, places, path, bar, stop):
+    """Write the pictures at `places` of `files` to the shard `path`; return what index.json says of it.
 
     Raises:
         CancelledError: `stop` was set meanwhile.
-        OSError: the shard cannot be written.
+        RecordsError: a picture cannot be read.
+        mnist.DataError: the shard cannot be written.
     """
-    left_out, temporary = {}, path.with_name(path.name + ".part")
-    try:
+    left_out = {}
+    with atomic.replacing(path) as temporary:
         with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
             for place in places:
                 if stop.is_set():
                     raise CancelledError
                 bar.update()
-                label, name = names[place]
+                label, name, _ = files[place]
                 try:
-                    jpeg = _shrunk(pictures / classes[label] / name)
-                except Exception as error:  # Pillow has many for what is no picture
+                    jpeg = shrunk(pictures / classes[label] / name)
+                except UndecodableError as error:
                     left_out[f"{classes[label]}/{name}"] = str(error)
                     continue
                 for suffix, content in ("jpg", jpeg), ("cls", str(label).encode()):
@@ -114,31 +185,19 @@ def _pack_shard(pictures, classes, names, places, path, bar, stop):
         with open(temporary, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         size = temporary.stat().st_size
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return {"pictures": len(places) - len(left_out), "bytes": size, "sha256": sha256, "left_out": left_out}
-
-
-def _shrunk(path):
-    """Return the picture in a file as a JPEG in RGB, upright, its shorter side 256 pixels."""
-    with Image.open(path) as image:
-        image.draft("RGB", (2 * SIDE, 2 * SIDE))  # a large JPEG need not be decoded whole
-        image = ImageOps.exif_transpose(image).convert("RGB")
-    size = [round(length * SIDE / min(image.size)) for length in image.size]
-    file = io.BytesIO()
-    image.resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=QUALITY)
-    return file.getvalue()
 
 
 def main():
     if len(sys.argv) != 3:
         sys.exit("python -m extras.imagenet.pack PICTURES RECORDS: from which folder, into which?")
-    shards = pack(*sys.argv[1:])["shards"].values()
+    index = pack(*sys.argv[1:])
+    shards = index["shards"].values()
     number = "a shard" if len(shards) == 1 else f"{len(shards):,} shards"
     print(f"{sys.argv[2]}: {sum(shard['pictures'] for shard in shards):,} pictures in {number}")
-    for name, reason in (left_out for shard in shards for left_out in shard["left_out"].items()):
-        print(f"left out: {name}: {reason}")
+    left_out = [f"{name}: {reason}" for shard in shards for name, reason in shard["left_out"].items()]
+    for each in left_out + index["skipped"]:
+        print(f"left out: {each}")
 
 
 if __name__ == "__main__":

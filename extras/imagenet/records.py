@@ -5,7 +5,6 @@ A shard is a tar file of a thousand pictures in random order, as WebDataset has 
 """
 import hashlib
 import json
-import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -14,6 +13,7 @@ from weakref import finalize
 
 import numpy as np
 import simplejpeg
+from joblib import cpu_count
 
 from mnist import DataError
 
@@ -46,6 +46,12 @@ class Records:
     def __len__(self):
         return sum(shard["pictures"] for shard in self.shards.values())
 
+    def describe(self):
+        """Return a text that tells these records from others: number of classes and pictures, and a checksum."""
+        content = json.dumps([self.classes, [shard["sha256"] for shard in self.shards.values()]])
+        checksum = hashlib.sha256(content.encode()).hexdigest()[:8]
+        return f"{len(self.classes)} classes, {len(self)} pictures with checksum {checksum}"
+
     def batches(self, batch_size, seed=None, rank=0, size=1):
         """Yield (x, y): uint8 pictures (batch, 224, 224, 3) in RGB and their int64 labels (batch,).
 
@@ -63,13 +69,13 @@ class Records:
         first, last = len(self) * rank // size, len(self) * (rank + 1) // size
         if seed is not None:
             last = first + len(self) // size // batch_size * batch_size
-        threads = os.cpu_count()
+        threads = cpu_count()
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(threads) as decoders:
             pictures, free = self._pictures(first, last, seed, reader), self.free.setdefault(batch_size, [])
 
             def begin(at):
                 chosen = list(islice(pictures, min(batch_size, last - at)))
-                memory = free.pop() if free else bytearray(batch_size * CROP * CROP * 3)
+                memory = free.pop() if free else bytearray(min(batch_size, last - first) * CROP * CROP * 3)
                 x = np.ndarray((len(chosen), CROP, CROP, 3), np.uint8, memory)
                 finalize(x, free.append, memory)  # once nobody refers to x; memory that is new costs half a decoding
                 parts = [decoders.submit(decode, x[i::threads], chosen[i::threads]) for i in range(threads)]
@@ -113,8 +119,7 @@ class Records:
         try:
             content = (self.folder / name).read_bytes()
         except OSError as error:
-            raise RecordsError(f"{self.folder / name} cannot be read: {error.strerror}. Has it the right owner, "
-                               "and is the disk in order?") from None
+            raise _unreadable(self.folder / name, error) from None
         state = status.st_size, status.st_mtime_ns
         if self.checked.get(name) != state and hashlib.sha256(content).hexdigest() != self.shards[name]["sha256"]:
             raise self._damaged(name, "does not have the checksum that is in index.json")
@@ -129,13 +134,15 @@ class Records:
         except FileNotFoundError:
             raise RecordsError(f"{self.folder / name} is missing. Pack the same pictures again: only what is "
                                "missing is made.") from None
+        except OSError as error:
+            raise _unreadable(self.folder / name, error) from None
         if status.st_size != self.shards[name]["bytes"]:
             raise self._damaged(name, f"has {status.st_size:,} bytes instead of {self.shards[name]['bytes']:,}")
         return status
 
     def _damaged(self, name, how):
-        return RecordsError(f"{self.folder / name} is damaged: it {how}. Delete it, and pack the same pictures again: "
-                            "only what is missing is made.")
+        return RecordsError(f"{self.folder / name} is damaged: it {how}. Pack the same pictures again: only what is "
+                            "damaged or missing is made.")
 
 
 def load(folder, batch_size):
@@ -161,16 +168,27 @@ def read_index(folder):
     """Return what index.json in `folder` holds: classes, plan, planned and, by name, shards.
 
     Raises:
-        RecordsError: it is missing or damaged.
+        RecordsError: it is missing or damaged, or cannot be read.
     """
     path = folder / "index.json"
     try:
-        return json.loads(path.read_text("utf-8"))
+        index = json.loads(path.read_text("utf-8"))
+        if all(isinstance(shard, dict) and shard.keys() >= {"pictures", "bytes", "sha256", "left_out"}
+               for shard in index["shards"].values()) and index.keys() >= {"classes", "plan", "planned"}:
+            return index
+        raise ValueError("parts of it are missing")
     except FileNotFoundError:
         raise RecordsError(f"{path} is missing: nothing has been packed into {folder}. python -m extras.imagenet.pack "
                            f"PICTURES {folder} does it.") from None
-    except (OSError, ValueError) as error:
-        raise RecordsError(f"{path} cannot be read: {error}. Delete {folder}, and pack the pictures again.") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise RecordsError(f"{path} is damaged: {error}. Pack the pictures into another folder.") from None
+
+
+def _unreadable(path, error):
+    return RecordsError(f"{path} cannot be read: {error.strerror}. Allow reading it, or see to its disk; then run the "
+                        "same command again.")
 
 
 def decode(x, pictures):

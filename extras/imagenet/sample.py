@@ -1,9 +1,10 @@
 """Makes a folder to try everything on without ImageNet: coloured pictures of digits, a sub-folder per class.
 
-    python -m extras.imagenet.sample [FOLDER] [TRAINING] [VALIDATION]    pictures, 4000, 1000, if nothing is said
+    python -m extras.imagenet.sample                  4,000 pictures to train on and 1,000 for validation, in pictures/
+    python -m extras.imagenet.sample small 400 100    fewer, in small/
 """
+import argparse
 import io
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,7 @@ def make(folder, training=4000, validation=1000, seed=0):
     they come again in other colours. The same seed makes the same pictures.
 
     Raises:
-        mnist.DataError: the digits cannot be had.
-        OSError: the folder cannot be written.
+        mnist.DataError: the digits cannot be had, or the folder cannot be written.
     """
     rng = np.random.default_rng(seed)
     train, _, test = mnist.load_data(validation_size=0)
@@ -51,8 +51,14 @@ def make(folder, training=4000, validation=1000, seed=0):
             file = io.BytesIO()
             picture(digit, rng).save(file, "JPEG", quality=90)
             atomic.write(Path(folder, part, str(y[i % len(y)]), f"{i:06}.jpg"), file.getvalue())
-        print(f"{folder}/{part}: {count:,} pictures of 10 classes")
+        print(f"{folder}/{part}: {count:,} pictures of {len(set(y[:count].tolist()))} classes")
 
 
 if __name__ == "__main__":
-    make(*sys.argv[1:2] or ["pictures"], *map(int, sys.argv[2:4]))
+    parser = argparse.ArgumentParser(prog="python -m extras.imagenet.sample", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", default="pictures")
+    parser.add_argument("training", nargs="?", type=int, default=4000)
+    parser.add_argument("validation", nargs="?", type=int, default=1000)
+    arguments = parser.parse_args()
+    make(arguments.folder, arguments.training, arguments.validation)

@@ -23,6 +23,7 @@ from statistics import median
 import numpy as np
 import psutil
 import simplejpeg
+from joblib import cpu_count
 from PIL import Image
 
 from compare import machine
@@ -30,7 +31,7 @@ from compare.scripts import ROOT
 from extras.imagenet.pack import pack
 from extras.imagenet.records import CROP, Records, decode
 
-CORES, BATCH_SIZE, ROUNDS = os.cpu_count(), 256, 3
+CORES, BATCH_SIZE, ROUNDS = cpu_count(), 256, 3
 SCRIPTS = ["alexnet_torch", "alexnet_keras", "inception_torch", "inception_keras"]
 STEPS = 5  # of a training, in each of the ROUNDS
 

@@ -29,6 +29,8 @@ if "JAX_COORDINATOR_ADDRESS" in os.environ:  # several machines
     jax.distributed.initialize(num_processes=int(os.environ["JAX_NUM_PROCESSES"]),
                                process_id=int(os.environ["JAX_PROCESS_ID"]), initialization_timeout=60)
 MESH = Mesh(jax.devices(), "data")
+if jax.default_backend() == "cpu" and jax.local_device_count() != int(os.environ["JAX_NUM_CPU_DEVICES"]):
+    sys.exit("JAX had started before JAX_NUM_CPU_DEVICES was set. Restart the notebook or Python, and run this first.")
 
 
 # Weights

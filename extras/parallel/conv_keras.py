@@ -29,6 +29,8 @@ if addresses := os.environ.get("KERAS_DISTRIBUTION_JOB_ADDRESSES"):  # several m
     except OSError as error:
         sys.exit(f"The first process cannot listen on its port: {error}. Choose another.")
     distribution.initialize()
+if jax.default_backend() == "cpu" and jax.local_device_count() != int(os.environ["JAX_NUM_CPU_DEVICES"]):
+    sys.exit("JAX had started before JAX_NUM_CPU_DEVICES was set. Restart the notebook or Python, and run this first.")
 distribution.set_distribution(distribution.DataParallel(auto_shard_dataset=False))
 
 

@@ -20,14 +20,18 @@ EPOCHS, BATCH_SIZE, LEARNING_RATE = 5, 64, 0.2
 if "TF_CONFIG" in os.environ:  # several machines
     try:
         STRATEGY = tf.distribute.MultiWorkerMirroredStrategy()
-    except tf.errors.OpError as error:
-        sys.exit(f"{error.message}: the port that TF_CONFIG names for this machine may be in use. Choose another.")
+    except (tf.errors.OpError, ValueError) as error:
+        sys.exit(f"{error}. Is TF_CONFIG right? Or is the port in use that it names for this machine?")
 else:
     cpu, cpus = tf.config.list_physical_devices("CPU")[0], int(os.environ.get("CPU_DEVICES", 2))
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * cpus)
+    try:
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * cpus)
+    except RuntimeError as error:
+        sys.exit(f"{error}. Restart the notebook or Python, and run this first.")
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     STRATEGY = tf.distribute.MirroredStrategy([device.name for device in devices])
-RANK = tf.distribute.cluster_resolver.TFConfigClusterResolver().task_id or 0
+RESOLVER = tf.distribute.cluster_resolver.TFConfigClusterResolver()  # if there is a chief, it is the first
+RANK = (RESOLVER.task_id or 0) + (RESOLVER.task_type == "worker" and "chief" in RESOLVER.cluster_spec().jobs)
 
 
 # Weights

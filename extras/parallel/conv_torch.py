@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["numpy", "requests", "torch", "tqdm"]
+# dependencies = ["filelock", "joblib", "numpy", "requests", "torch", "tqdm"]
 # ///
 """conv_torch.py, parallel: torchrun --standalone --nproc-per-node 2 --max-restarts 3 -m extras.parallel.conv_torch"""
 import gc
@@ -10,10 +10,12 @@ from time import perf_counter
 
 import numpy as np
 import torch
+from joblib import cpu_count
 from torch import nn, optim
 from tqdm import tqdm
 
 import mnist
+from compare import checkpoint
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 5, 64, 0.2
 DEVICE = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
@@ -59,26 +61,22 @@ def step(x, y, model, optimizer, schedule):
 # Training
 def train(epochs=EPOCHS, seed=0):
     rank, size, here, port = (int(os.getenv(n, 0)) for n in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_PORT"))
-    if not size or BATCH_SIZE % size or here > (torch.accelerator.device_count() or os.cpu_count()):
+    if not size or BATCH_SIZE % size or here > (torch.accelerator.device_count() or cpu_count()):
         sys.exit(f"torchrun has to start as many processes as divide {BATCH_SIZE}, a device each; it started {size}.")
     if DEVICE.type != "cpu":
         torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
     if not torch.distributed.is_initialized():
-        # A store of its own: after a restart, torchrun's still has the addresses of the processes that ended
-        store = torch.distributed.TCPStore(os.environ["MASTER_ADDR"], port + 1, is_master=rank == 0)
+        # A store of its own, on a second port: torchrun's still has the addresses of processes that were restarted
+        store = torch.distributed.TCPStore(os.environ["MASTER_ADDR"], port ^ 512, is_master=rank == 0)
         torch.distributed.init_process_group(store=store, rank=rank, world_size=size)  # gloo on CPUs, NCCL on GPUs
     sys.stdout = sys.stdout if rank == 0 else open(os.devnull, "w")
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     start = [0, mnist.load_data(reshape=(1, 28, 28)) if rank == 0 else None]
     model = build_model()
-    run = f"{seed=} {epochs=} {BATCH_SIZE=} {LEARNING_RATE=}"
-    if rank == 0 and os.path.exists(CHECKPOINT):
-        try:
-            start[0], parameters = torch.load(CHECKPOINT, DEVICE)[run]
-            model.load_state_dict(parameters)
-        except Exception as error:
-            sys.exit(f"{CHECKPOINT} is damaged, or not of {run}: {error!r}. Move it away to begin anew.")
+    if rank == 0:
+        run = f"{checkpoint.digits(start[1][0][0])}, {seed=} {epochs=} {BATCH_SIZE=} {LEARNING_RATE=}"
+        start[0] = checkpoint.load_torch(CHECKPOINT, run, {"model": model})
     torch.distributed.broadcast_object_list(start)  # rank 0 alone downloads
     done, ((x_train, y_train), valid, test) = start
     model = nn.parallel.DistributedDataParallel(model)  # its backward() leaves the mean gradient of all processes
@@ -98,8 +96,7 @@ def train(epochs=EPOCHS, seed=0):
             step(x[i:i + BATCH_SIZE][rank::size], y[i:i + BATCH_SIZE][rank::size], model, optimizer, schedule)
         print(f"epoch {epoch}  validation accuracy {accuracy(*valid, model):.2%}  {perf_counter() - start:.2f} s")
         if rank == 0:
-            torch.save({run: (epoch, model.module.state_dict())}, CHECKPOINT + ".part")
-            os.replace(CHECKPOINT + ".part", CHECKPOINT)  # whole, or not there
+            checkpoint.save_torch(CHECKPOINT, run, epoch, {"model": model.module})
     test_accuracy = float(accuracy(*test, model))
     print(f"test accuracy {test_accuracy:.2%}")
     if rank == 0 and epochs:

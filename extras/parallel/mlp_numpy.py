@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["mpi4py", "mpich", "numpy", "requests"]
+# dependencies = ["joblib", "mpi4py", "mpich", "numpy", "requests"]
 # ///
 """The network of mlp_numpy.py on several processes: each takes its share of every batch, MPI adds up the gradients.
 
@@ -11,6 +11,7 @@ import sys
 from time import perf_counter
 
 import numpy as np
+from joblib import cpu_count
 from mpi4py import MPI
 from mpi4py.run import set_abort_status
 
@@ -63,7 +64,7 @@ def step(x, y, weights, rate):
 # Training
 def train(epochs=EPOCHS, seed=0):
     here = WORLD.Split_type(MPI.COMM_TYPE_SHARED).size
-    if WORLD.rank == 0 and (BATCH_SIZE % WORLD.size or here > os.cpu_count()):
+    if WORLD.rank == 0 and (BATCH_SIZE % WORLD.size or here > cpu_count()):
         sys.exit(f"{WORLD.size} processes cannot share a batch of {BATCH_SIZE} evenly, or {here} are too many here.")
     if WORLD.rank > 0:
         sys.stdout = open(os.devnull, "w")  # only the first process prints

@@ -1,5 +1,5 @@
 """Two convolutions of 3x3 and one pool, trained by Adam: python -m extras.zoo.convnet2layers"""
-from extras.zoo.training import run  # first: it sets the log level before TensorFlow is imported
+from extras.zoo.training import no_arguments, run  # first: it sets the log level before TensorFlow is imported
 from keras import Sequential, layers, optimizers
 
 EPOCHS, BATCH_SIZE, PARAMETERS = 5, 64, 1_199_882
@@ -23,4 +23,5 @@ def train(epochs=EPOCHS, seed=0):
 
 
 if __name__ == "__main__":
+    no_arguments(__doc__)
     train()

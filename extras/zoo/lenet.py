@@ -4,7 +4,7 @@ This is the network that MXNet's examples call LeNet: 20 - 50 - 500 - 10 with ma
 LeNet-5 itself has 6 - 16 - 120 - 84 - 10, pooling layers with trainable weights, and RBF (radial basis function) units
 as outputs (LeCun, Bottou, Bengio, Haffner 1998, Gradient-based learning applied to document recognition).
 """
-from extras.zoo.training import run  # first: it sets the log level before TensorFlow is imported
+from extras.zoo.training import no_arguments, run  # first: it sets the log level before TensorFlow is imported
 from keras import Sequential, layers, optimizers
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE, PARAMETERS = 10, 64, 0.1, 431_080
@@ -30,4 +30,5 @@ def train(epochs=EPOCHS, seed=0):
 
 
 if __name__ == "__main__":
+    no_arguments(__doc__)
     train()

@@ -2,7 +2,7 @@
 
 Linear, two layers can do no more than one: a matrix times a matrix is a matrix.
 """
-from extras.zoo.training import run  # first: it sets the log level before TensorFlow is imported
+from extras.zoo.training import no_arguments, run  # first: it sets the log level before TensorFlow is imported
 from keras import Sequential, layers, optimizers
 
 EPOCHS, BATCH_SIZE, PARAMETERS = 5, 64, 669_706
@@ -24,5 +24,6 @@ def train(epochs=EPOCHS, seed=0, activation="linear"):
 
 
 if __name__ == "__main__":
+    no_arguments(__doc__)
     train(activation="linear")
     train(activation="relu")

@@ -1,5 +1,5 @@
 """Three layers, 784-128-64-10, trained by plain SGD with a rate that falls to zero: python -m extras.zoo.mlp3"""
-from extras.zoo.training import run  # first: it sets the log level before TensorFlow is imported
+from extras.zoo.training import no_arguments, run  # first: it sets the log level before TensorFlow is imported
 from keras import Sequential, layers, optimizers
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE, PARAMETERS = 10, 100, 0.5, 109_386
@@ -21,4 +21,5 @@ def train(epochs=EPOCHS, seed=0):
 
 
 if __name__ == "__main__":
+    no_arguments(__doc__)
     train()

@@ -4,7 +4,7 @@ Beside mlp2layers.py: linear, five layers can do no more than two, or than one. 
 at the report's rate of 0.01 (95.7 % after five epochs); so the twin has He's initial weights, made for ReLU, and a
 rate that falls from 0.1 to zero, chosen on the validation set.
 """
-from extras.zoo.training import run  # first: it sets the log level before TensorFlow is imported
+from extras.zoo.training import no_arguments, run  # first: it sets the log level before TensorFlow is imported
 from keras import Sequential, layers, optimizers
 
 EPOCHS, BATCH_SIZE, PARAMETERS = 5, 64, 1_457_674
@@ -32,5 +32,6 @@ def train(epochs=EPOCHS, seed=0, activation="linear"):
 
 
 if __name__ == "__main__":
+    no_arguments(__doc__)
     train(activation="linear")
     train(activation="relu")

@@ -1,4 +1,5 @@
 """Trains a Keras model on the digits and leaves a folder about it, from which extras.zoo.report makes pages."""
+import argparse
 import csv
 import hashlib
 import io
@@ -37,8 +38,8 @@ class Record(keras.callbacks.Callback):
 
     def save(self):
         """Write model.keras, history.csv and run.json; each of them appears under its name when it is whole."""
-        self.model.save(self.folder / "part.keras")
-        os.replace(self.folder / "part.keras", self.folder / "model.keras")
+        with atomic.replacing(self.folder / "model.keras") as temporary:
+            self.model.save(temporary)
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -90,6 +91,8 @@ def new_folder(network):
             break
         except FileExistsError:  # another run began in the same second
             name = f"{name[:len(network) + 20]}-{number}"
+        except OSError as error:
+            raise atomic.not_writable(RUNS / name, error) from None
     return RUNS / name
 
 
@@ -125,8 +128,7 @@ def run(network, build_model, optimizer, epochs, batch_size, validation_size=10_
         The test accuracy, a float in [0, 1].
 
     Raises:
-        mnist.DataError: the digits cannot be had.
-        OSError: the folder cannot be written.
+        mnist.DataError: the digits cannot be had, or the folder cannot be written.
     """
     keras.utils.set_random_seed(seed)
     model = build_model()
@@ -150,3 +152,8 @@ def run(network, build_model, optimizer, epochs, batch_size, validation_size=10_
     record.save()
     print(f"test accuracy {accuracy:.2%}, in {folder}")
     return accuracy
+
+
+def no_arguments(description):
+    """Let a program answer --help, and refuse every other argument; its settings are constants in its file."""
+    argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()

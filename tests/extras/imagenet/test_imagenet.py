@@ -94,7 +94,7 @@ def test_the_same_command_goes_on_after_a_kill_and_refuses_what_is_not_its_own(s
     process.communicate()
     first = path.read_bytes()
     # Ended just before the next checkpoint gets its name: the one before it stays
-    kill = "s.os.replace = lambda *_: s.os.kill(s.os.getpid(), 9)"
+    kill = "from compare.atomic import os; os.replace = lambda *_: os.kill(os.getpid(), 9)"
     process = start(script, records, tmp_path, f"{small(script)}\n{kill}")
     printed, error = process.communicate(timeout=HANG)
     assert process.returncode == -signal.SIGKILL and "epoch  2" in printed, error
@@ -102,9 +102,11 @@ def test_the_same_command_goes_on_after_a_kill_and_refuses_what_is_not_its_own(s
     assert ended(start(script, records, tmp_path, small(script))) == undisturbed[1:]
     for content, before, folder, said in (
             (None, "", records, "has all 3 epochs. Move it away"),
-            (first[:len(first) // 2], "", records, r"cannot be read: \w+Error\(.*\)\. Move it away"),
-            (first, "", fewer_classes(records), "is of another training: 10 classes, .* This is 9 classes, .* Move it"),
-            (first, "s.BATCH_SIZE = 16", records, "is of another training")):
+            (first[:len(first) // 2], "", records, r"is damaged, .*: \w+Error: .*\. Move it away"),
+            (first, "", fewer_classes(records), "is of another run: 10 classes, .* This one is: 9 classes, "),
+            (first, "", other_pictures(records), "is of another run: (10 classes, 256 pictures) with checksum .* "
+             r"This one is: \1 with checksum "),
+            (first, "s.BATCH_SIZE = 16", records, "is of another run")):
         content = content or path.read_bytes()
         path.write_bytes(content)
         process = start(script, folder, tmp_path, f"{small(script)}\n{before}")
@@ -114,14 +116,15 @@ def test_the_same_command_goes_on_after_a_kill_and_refuses_what_is_not_its_own(s
         assert path.read_bytes() == content
 
 
-# What restore() says of each file in the folder "files", if that is the checkpoint
+# What is said of each file in the folder "files", if that is the checkpoint
 RESTORING = """
 import pathlib
 def restore(*_):
+    load = s.checkpoint.load_torch if "torch" in s.CHECKPOINT else s.checkpoint.load_keras
     for path in pathlib.Path("files").iterdir():
         pathlib.Path(s.CHECKPOINT).write_bytes(path.read_bytes())
         try:
-            print(path.name, s.restore("this run", None))
+            print(path.name, load(s.CHECKPOINT, "this run", {}))
         except SystemExit as end:
             print(path.name, end)
 s.train = restore"""
@@ -131,7 +134,7 @@ s.train = restore"""
 def test_a_checkpoint_that_cannot_be_read_is_named_with_the_reason(script, tmp_path):
     file, text = io.BytesIO(), b"a page of the server: file not found\n" * 9
     files = {"empty": b"", "text": text, "html": b"<html>" + text, "pickle": pickle.dumps({"run": "this run"}, 4)}
-    reasons = dict.fromkeys([*files, "cut short", "changed", "foreign"], r"\w+Error\(.*\)")
+    reasons = dict.fromkeys([*files, "cut short", "changed", "foreign"], r"\w+Error(: .*)?")
     if script.endswith("torch"):
         import torch
 
@@ -155,9 +158,10 @@ def test_a_checkpoint_that_cannot_be_read_is_named_with_the_reason(script, tmp_p
     printed, error = start(script, "", tmp_path, RESTORING).communicate(timeout=HANG)
     said = dict(re.fullmatch(rf"(.*?) {checkpoint(script)} (.*)", line).groups() for line in printed.splitlines())
     assert said.keys() == {"whole", *reasons}, error
-    assert said["whole"] == "is of another training: other. This is this run. Move it away, or go back."
+    assert said["whole"].startswith("is of another run: other. This one is: this run. ")
     for name, reason in reasons.items():
-        assert re.fullmatch(rf"cannot be read: {reason}\. Move it away to begin anew\.", said[name]), said[name]
+        assert re.fullmatch(rf"is damaged, or was not written by this program: {reason}\. Move it away to begin anew\.",
+                            said[name]), said[name]
 
 
 @pytest.mark.parametrize("script", ["alexnet_torch", "inception_torch"])
@@ -236,6 +240,34 @@ def fewer_classes(records):
             shutil.rmtree(folder / "pictures" / part / "9")
             pack(folder / "pictures" / part, folder / part)
     return folder
+
+
+def other_pictures(records):
+    """Return a folder with records of as many pictures of the same names, of which two are exchanged."""
+    folder = records / "other"
+    if not folder.exists():
+        shutil.copytree(records / "pictures", folder / "pictures")
+        one, other = sorted((folder / "pictures" / "train").glob("*/*.jpg"))[:2]
+        content = one.read_bytes()
+        one.write_bytes(other.read_bytes())
+        other.write_bytes(content)
+        for part in "train", "val":
+            pack(folder / "pictures" / part, folder / part)
+    return folder
+
+
+def test_the_sample_says_what_it_has_made_and_nothing_is_made_for_help(tmp_path):
+    def call(*arguments):
+        return subprocess.run([sys.executable, "-m", "extras.imagenet.sample", *arguments], cwd=tmp_path, text=True,
+                              capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT),
+                                                        "MNIST_DIR": str(mnist.SAMPLE)})
+
+    assert "4,000 pictures to train on" in call("--help").stdout and list(tmp_path.iterdir()) == []
+    printed = call("small", "40", "11").stdout.splitlines()
+    for part, line in zip(("train", "val"), printed, strict=True):
+        files = list((tmp_path / "small" / part).glob("*/*.jpg"))
+        classes = {path.parent for path in files}
+        assert line == f"small/{part}: {len(files)} pictures of {len(classes)} classes"
 
 
 TWO = {"torch": dict(launcher=["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]),

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -178,13 +179,26 @@ def test_what_cannot_be_decoded_is_named_and_the_rest_is_packed(pictures, tmp_pa
     (folder / "truncated.jpg").write_bytes(file.getvalue()[:5000])
     (folder / "empty.jpg").touch()
     (folder / ".hidden").touch()
-    (folder / "folder").mkdir()
+    (folder / "Thumbs.db").touch()
+    for name in "1.jpg", "2.jpg", "deeper/3.jpg":
+        (folder / "folder" / "deeper").mkdir(parents=True, exist_ok=True)
+        (folder / "folder" / name).touch()
+    (tmp_path / "pictures" / "beside.jpg").touch()
+    for name in "notes", "@eaDir", "lost+found":
+        (tmp_path / "pictures" / name).mkdir()
+    (tmp_path / "pictures" / "notes" / "1.txt").write_text("not a picture")
+    (tmp_path / "pictures" / "notes" / "2.jpg").touch()
     process = command(tmp_path / "pictures", tmp_path / "packed")
     printed, _ = process.communicate(timeout=HANG)
     assert process.returncode == 0
-    assert set(re.findall("left out: (.*?): ", printed)) == {
-        "class 0/notes.JPEG", "class 0/truncated.jpg", "class 0/empty.jpg", "class 0/folder"}
+    left_out = dict(re.findall("left out: (.*?): (.*)", printed))
+    assert left_out.keys() == {"class 0/notes.JPEG", "class 0/truncated.jpg", "class 0/empty.jpg", "class 0/folder",
+                               str(folder.parent / "@eaDir"), "beside.jpg", "notes"}
+    assert left_out["class 0/folder"].startswith("a folder with 3 files.")
+    assert left_out[str(folder.parent / "@eaDir")] == "4 hidden or system files like this one."
+    assert left_out["notes"] == "not a class, because none of its 2 files can be decoded."
     assert "80 pictures" in printed
+    assert Records(tmp_path / "packed").classes == ["class 0", "class 1", "class 2"]
     assert sorted(sum(numbers(Records(tmp_path / "packed").batches(32)), [])) == list(range(COUNT))
 
 
@@ -195,15 +209,18 @@ def test_what_cannot_be_decoded_is_named_and_the_rest_is_packed(pictures, tmp_pa
     (lambda folder: [write(Image.new("RGB", (9, 9)), folder / "dog" / "1.jpg"), (folder / "cat").mkdir()],
      "1 of the 2 .* nothing in them, cat among them"),
     (lambda folder: write(Image.new("RGB", (9, 9)), folder / "train" / "dog" / "1.jpg"),
-     "pictures/train has folders in it instead of pictures: dog")],
-    ids=["no class folders", "pictures but no folders", "no folder", "an empty class folder", "one level too high"])
+     "pictures/train has folders in it instead of pictures: dog"),
+    (lambda folder: [(folder / "dog").mkdir(), (folder / "dog" / "1.jpg").write_text("not a picture")],
+     "no picture that can be decoded in any of its 1 sub-folders")],
+    ids=["no class folders", "pictures but no folders", "no folder", "an empty class folder", "one level too high",
+         "nothing that can be decoded"])
 def test_folders_without_classes_or_pictures_are_refused(prepare, said, tmp_path):
     (tmp_path / "pictures").mkdir()
     prepare(tmp_path / "pictures")
     process = command(tmp_path / "pictures", tmp_path / "packed")
     printed, error = process.communicate(timeout=HANG)
     assert process.returncode == 1 and printed == "" and "Traceback" not in error and error.count("\n") == 1
-    assert re.search(said, error) and not (tmp_path / "packed").exists()
+    assert re.search(said, error) and not list(tmp_path.glob("packed/*.*[!k]"))
 
 
 @pytest.mark.parametrize("damage", [lambda c: c[:len(c) // 2], lambda c: c[:9000] + b"x" + c[9001:], lambda c: b""],
@@ -211,14 +228,16 @@ def test_folders_without_classes_or_pictures_are_refused(prepare, said, tmp_path
 def test_a_damaged_shard_is_named_and_made_anew(damage, pictures, packed):
     before, shard = content(packed), packed / "00002.tar"
     shard.write_bytes(damage(before[shard.name]))
-    with pytest.raises(RecordsError, match=r"00002\.tar is damaged: .* Delete it, and pack"):
+    with pytest.raises(RecordsError, match=r"00002\.tar is damaged: .* Pack the same pictures again"):
         list(Records(packed).batches(16, [0, 1]))
     shard.write_bytes(before[shard.name])
     records = Records(packed)
     list(records.batches(16, [0, 1]))
     shard.write_bytes(damage(before[shard.name]))  # between two epochs
-    with pytest.raises(RecordsError, match=r"00002\.tar is damaged: .* Delete it, and pack"):
+    with pytest.raises(RecordsError, match=r"00002\.tar is damaged: .* Pack the same pictures again"):
         list(records.batches(16, [0, 2]))
+    pack(pictures, packed)
+    assert content(packed) == before
     shard.unlink()
     with pytest.raises(RecordsError, match=r"00002\.tar is missing\. Pack the same"):
         Records(packed)
@@ -240,12 +259,104 @@ def test_a_shard_is_checked_once_as_long_as_its_file_is_the_same(packed, monkeyp
     assert len(checked) == SHARDS
 
 
-@pytest.mark.parametrize("index", ["", "{", None], ids=["empty", "cut short", "missing"])
-def test_records_without_a_readable_index_are_refused(index, packed):
+@pytest.mark.parametrize("index", ["", "{", "[]", "{}", '{"shards": {"1": 2}}', None])
+def test_records_without_a_readable_index_are_refused(index, pictures, packed):
     path = packed / "index.json"
     path.unlink() if index is None else path.write_text(index)
-    with pytest.raises(RecordsError, match="missing: nothing has been packed" if index is None else "cannot be read"):
+    said = "missing: nothing has been packed" if index is None else "is damaged: .* into another folder"
+    with pytest.raises(RecordsError, match=said):
         Records(packed)
+    if index is not None:
+        with pytest.raises(RecordsError, match=said):
+            pack(pictures, packed)
+        assert path.read_text() == index
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(packed, monkeypatch):
+    def denied(path, *rest, **named):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    records = Records(packed)
+    for name in "read_text", "read_bytes":
+        monkeypatch.setattr(Path, name, denied)
+    for call in lambda: list(records.batches(16)), lambda: Records(packed):
+        with pytest.raises(RecordsError, match="cannot be read: Permission denied. Allow reading it") as raised:
+            call()
+        assert "Delete" not in str(raised.value) and "damaged" not in str(raised.value)
+
+
+@pytest.mark.parametrize("function, name", [("shrunk", "31.png"), ("_listed", "class 1")])
+def test_a_passing_error_of_reading_ends_the_packing_which_then_goes_on(function, name, pictures, packed, tmp_path,
+                                                                      monkeypatch):
+    again = tmp_path / "again"
+
+    def read_bytes(path):
+        if path.name == "31.png":
+            raise OSError(116, "Stale file handle")
+        return own(path)
+
+    def scandir(path):
+        if str(path).endswith("class 1"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return own(path)
+
+    owner, called, instead = ((Path, "read_bytes", read_bytes) if function == "shrunk" else
+                              (os, "scandir", scandir))
+    own = getattr(owner, called)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, called, instead)
+        with pytest.raises(RecordsError, match=f"{name} cannot be read: (Stale|Permission)"):
+            pack(pictures, again)
+    assert not list(again.glob("*.part"))
+    pack(pictures, again)
+    assert content(again) == content(packed)
+
+
+def test_of_two_packers_of_one_folder_one_is_refused(pictures, packed, tmp_path):
+    before, folder = content(packed), tmp_path / "again"
+    stays = f"stop = p.Event()\np.shrunk = lambda path: stop.wait({HANG})"
+    first = command(pictures, folder, before=stays)
+    try:
+        wait_for(lambda: (folder / ".lock").exists() or first.poll() is not None)
+        wait_for(lambda: refused(pictures, folder) or first.poll() is not None)
+    finally:
+        first.kill()
+        first.communicate()
+    pack(pictures, folder)
+    assert content(folder) == before
+
+
+def refused(pictures, folder):
+    process = command(pictures, folder)
+    _, error = process.communicate(timeout=HANG)
+    return process.returncode == 1 and error.startswith(f"Another process is packing into {folder}. Wait until")
+
+
+def test_a_replaced_picture_is_noticed_and_a_new_system_file_is_no_matter(pictures, packed, tmp_path):
+    shutil.copytree(pictures, tmp_path / "pictures")
+    before = content(packed)
+    (tmp_path / "pictures" / "class 1" / "Thumbs.db").touch()
+    pack(tmp_path / "pictures", packed)
+    assert {name: each for name, each in content(packed).items() if name != "index.json"} == {
+        name: each for name, each in before.items() if name != "index.json"}
+    Image.effect_noise((300, 300), 50).save(tmp_path / "pictures" / "class 1" / "1.png")
+    with pytest.raises(RecordsError, match="packed of other pictures"):
+        pack(tmp_path / "pictures", packed)
+
+
+def test_a_batch_that_is_larger_than_the_records_takes_no_more_memory_than_they_do(packed):
+    records = Records(packed)
+    (x, y), = records.batches(10**9)
+    assert len(x) == len(y) == COUNT
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file names are Unicode here")
+def test_a_name_that_is_not_utf_8_is_named(pictures, tmp_path):
+    shutil.copytree(pictures, tmp_path / "pictures")
+    (tmp_path / "pictures" / "class 1" / os.fsdecode(b"\xe9t\xe9.jpg")).write_text("not a picture")
+    process = command(tmp_path / "pictures", tmp_path / "packed")
+    printed, error = process.communicate(timeout=HANG)
+    assert process.returncode == 0 and error == "" and "left out: class 1/?t?.jpg: " in printed
 
 
 def test_records_of_other_pictures_are_not_mixed(pictures, packed, tmp_path):
@@ -277,9 +388,9 @@ def test_packing_goes_on_where_it_was_ended(end, pictures, tmp_path, monkeypatch
     pack(pictures, tmp_path / "packed")
     undisturbed, folder = content(tmp_path / "packed"), tmp_path / "again"
     # Two threads pack seven pictures, so one of them has a shard of four, and then stay there until they are stopped.
-    stays = ("import itertools, signal\nsignal.signal(2, signal.default_int_handler)\np.os.cpu_count = lambda: 2\n"
-             "stop, shrunk, count = p.Event(), p._shrunk, itertools.count()\np.Event = lambda: stop\n"
-             f"p._shrunk = lambda path: (next(count) < 7 or stop.wait({HANG}), shrunk(path))[1]")
+    stays = ("import itertools, signal\nsignal.signal(2, signal.default_int_handler)\np.cpu_count = lambda: 2\n"
+             "stop, shrunk, count = p.Event(), p.shrunk, itertools.count()\np.Event = lambda: stop\n"
+             f"p.shrunk = lambda path: (next(count) < 10 or stop.wait({HANG}), shrunk(path))[1]")
 
     def shards():  # and when: one that the index does not count yet is packed again
         return {path: path.stat().st_mtime_ns for path in folder.glob("*.tar")}
@@ -311,8 +422,9 @@ def test_a_full_disk_leaves_whole_shards_and_packing_goes_on(pictures, packed, t
         process = command(pictures, folder)
         _, error = process.communicate(timeout=HANG)
         assert process.returncode == 1 and error.count("\n") == 1
-        assert "cannot be written: No space left on device. What is in it is whole; make room" in error
-        assert {path.suffix for path in folder.iterdir()} <= {".tar", ".json"} and list(folder.glob("*.tar"))
+        assert re.search(r"cannot be written: No space left on device\. Its disk has \d MB free\. Make room", error)
+        assert {path.suffix for path in folder.glob("*.*")} <= {".tar", ".json", ""} and list(folder.glob("*.tar"))
+        assert not list(folder.glob("*.part"))
         for path in folder.glob("*.tar"):
             assert path.read_bytes() == (packed / path.name).read_bytes()
         subprocess.run([*mount[:4], "remount,size=10m", *mount[5:]], check=True)

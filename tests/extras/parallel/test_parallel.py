@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
 
 import numpy as np
@@ -104,15 +105,15 @@ class Job:
 
 @pytest.fixture
 def start(tmp_path):
-    """start(job, arguments) starts a job in a new folder; nothing of it outlives the test."""
+    """start(job, arguments) starts a job in a new folder, start(commands) these; nothing of it outlives the test."""
     jobs = []
 
-    def begin(job, arguments, restarts=0, ports=None, checkpoint=None):
+    def begin(job, arguments=None, restarts=0, ports=None, checkpoint=None):
         folder = tmp_path / f"job{len(jobs)}"
         folder.mkdir()
         if checkpoint is not None:
             (folder / "conv_torch.checkpoint").write_bytes(checkpoint)
-        started = commands(job, arguments, ports)
+        started = commands(job, arguments, ports) if arguments else job
         if restarts:
             started = [([*command[:3], f"--max-restarts={restarts}", *command[3:]], own) for command, own in started]
         jobs.append(Job(started, folder))
@@ -210,8 +211,8 @@ def epochs_of(job):
 def undisturbed(tmp_path_factory):
     """What a run of conv_torch with two workers printed, and its checkpoint after the first of its four epochs."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    keep = "import shutil; replace = script.os.replace; script.os.replace = lambda *names: replace(*names) or (" \
-           "script.os.path.exists('first') or shutil.copy(names[1], 'first'))"
+    keep = "import os, shutil; replace = os.replace; os.replace = lambda *names: replace(*names) or (" \
+           "os.path.exists('first') or shutil.copy(names[1], 'first'))"
     job = Job(commands("conv_torch/2", training("conv_torch", 4, keep)), folder)
     assert job.wait() == [0] and not (folder / "conv_torch.checkpoint").exists()
     return epochs_of(job), (folder / "first").read_bytes()
@@ -237,7 +238,7 @@ def test_under_torchrun_a_killed_worker_is_made_good(workers, undisturbed, start
 
 @pytest.mark.parametrize("script", slow_but("mlp_numpy", of=PARALLEL))
 def test_a_batch_that_cannot_be_shared_out_is_refused(script, start):
-    job = start(f"{script}/3", training(script, 1, "script.os.cpu_count = lambda: 8"))
+    job = start(f"{script}/3", training(script, 1, "script.cpu_count = lambda: 8"))
     assert 0 not in job.wait() and job.printed() == ""
     assert re.search(r"(?m)^(?=.*\b(100|64)\b)(?=.*\b3\b).*(batch|divide)", job.printed("err"))
 
@@ -252,7 +253,7 @@ def test_one_mpi_process_that_refuses_ends_them_all():
 
 @pytest.mark.parametrize("script", slow_but("mlp_numpy", of=PROCESSES))
 def test_more_processes_than_devices_are_refused(script, start):
-    job = start(f"{script}/2", training(script, 1, "script.os.cpu_count = lambda: 1"))
+    job = start(f"{script}/2", training(script, 1, "script.cpu_count = lambda: 1"))
     assert 0 not in job.wait() and job.printed() == ""
     assert re.search("2 are too many here|a device each; it started 2", job.printed("err"))
 
@@ -267,25 +268,72 @@ def test_a_port_in_use_is_named_before_training(script, start):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damage, before", [
-    (lambda content: content[:len(content) // 2], "pass"), (lambda content: b"", "pass"),
-    (lambda content: content, "script.LEARNING_RATE = 0.1"),
-    (lambda content: content, "script.build_model = lambda: script.nn.Linear(3, 3)")],
-    ids=["truncated", "empty", "of another run", "of another network"])
-def test_a_checkpoint_that_does_not_fit_is_refused_and_left_alone(damage, before, undisturbed, start):
+@pytest.mark.parametrize("damage, before, said", [
+    (lambda content: content[:len(content) // 2], "pass", "is damaged"), (lambda content: b"", "pass", "is damaged"),
+    (lambda content: content, "script.LEARNING_RATE = 0.1", "is of another run: 3,334 digits with checksum "),
+    (lambda content: content, "own = script.mnist.load_data; "
+     "script.mnist.load_data = lambda **options: [(x[:-1], y[:-1]) for x, y in own(**options)]",
+     r"is of another run: 3,334 digits .* This one is: 3,333 digits "),
+    (lambda content: content, "own = script.mnist.load_data; "
+     "script.mnist.load_data = lambda **options: [(x[::-1].copy(), y) for x, y in own(**options)]",
+     r"is of another run: 3,334 digits with checksum (\w+), (.*)\. This one is: 3,334 digits with checksum \w+, \2\."),
+    (lambda content: content, "script.build_model = lambda: script.nn.Linear(3, 3)", "not written by this program: ")],
+    ids=["truncated", "empty", "of another run", "of fewer digits", "of other digits", "of another network"])
+def test_a_checkpoint_that_does_not_fit_is_refused_and_left_alone(damage, before, said, undisturbed, start):
     content = damage(undisturbed[1])
     job = start("conv_torch/2", training("conv_torch", 4, before), checkpoint=content)
     assert 0 not in job.wait() and job.printed() == ""
-    assert "conv_torch.checkpoint is damaged, or not of" in job.printed("err")
+    assert re.search(f"conv_torch.checkpoint .*{said}", job.printed("err"))
     assert (job.folder / "conv_torch.checkpoint").read_bytes() == content
 
 
 @pytest.mark.slow
 def test_a_checkpoint_is_replaced_by_a_whole_one_only(undisturbed, start):
-    killed = "script.torch.save = lambda _, path: open(path, 'w').write('x') and script.os.kill(script.os.getpid(), 9)"
+    killed = "script.torch.save = lambda _, path: path.write_text('x') and script.os.kill(script.os.getpid(), 9)"
     job = start("conv_torch/2", training("conv_torch", 4, killed), checkpoint=undisturbed[1])
     assert 0 not in job.wait()
     assert (job.folder / "conv_torch.checkpoint").read_bytes() == undisturbed[1]
+
+
+@pytest.mark.slow
+def test_two_jobs_on_neighboring_ports_do_not_disturb_each_other(start):
+    while True:  # until two neighbors are free, and the two ports that the workers add
+        port, _ = free_ports()
+        with suppress(OSError):
+            for each in {p ^ flip for p in (port, port + 1) for flip in (0, 512)}:
+                socket.create_server(("127.0.0.1", each)).close()
+            break
+    jobs = []
+    for each in port, port + 1:
+        (command, own), = commands("conv_torch/2", training("conv_torch", 1))
+        command[command.index("--standalone")] = f"--master-port={each}"
+        jobs.append(start([(command, own)]))
+    for job in jobs:
+        assert job.wait() == [0], job.printed("err")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task, rank", [("chief", 0), ("worker", 1)])
+def test_beside_a_chief_no_worker_is_the_first(task, rank):
+    cluster = {"chief": ["127.0.0.1:1"], "worker": ["127.0.0.1:2"]}
+    code = "import tensorflow as tf; tf.distribute.MultiWorkerMirroredStrategy = object\n" \
+           "from extras.parallel import conv_tensorflow as script; print(script.RANK)"  # no machine answers
+    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, env={
+        **os.environ, "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": task, "index": 0}})}).stdout
+    assert printed == f"{rank}\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code, environment, said", [
+    ("import jax; jax.devices(); import extras.parallel.conv_jax", {}, "Restart the notebook"),
+    ("import jax; jax.devices(); import extras.parallel.conv_keras", {}, "Restart the notebook"),
+    ("import tensorflow as tf; tf.zeros(1); import extras.parallel.conv_tensorflow", {}, "Restart the notebook"),
+    ("import extras.parallel.conv_tensorflow", {"TF_CONFIG": "worker 0"}, "Is TF_CONFIG right")])
+def test_what_was_set_or_run_before_is_answered_in_a_sentence(code, environment, said):
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True,
+                             env={**os.environ, **environment})
+    assert process.returncode == 1 and "Traceback" not in process.stderr
+    assert said in process.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("script", PARALLEL)

@@ -13,7 +13,6 @@ from test_shape import ROOMS
 
 import mnist
 from compare import adapters, reference
-from compare.run import python_path
 from compare.scripts import RETIRED, RETIRED_PYTHON, ROOT, constants, lines_of_code, path_of
 
 NEEDED = "RETIRED_PYTHON names no Python: extras/retired/README.md says how to make the environment"
@@ -22,7 +21,7 @@ installed = pytest.mark.skipif(not RETIRED_PYTHON, reason=NEEDED)
 
 
 def python(*arguments, executable=RETIRED_PYTHON, launcher=()):
-    environment = {**os.environ, "PYTHONPATH": python_path(), "MNIST_DIR": str(mnist.SAMPLE)}
+    environment = {**os.environ, "MNIST_DIR": str(mnist.SAMPLE)}
     return subprocess.run([*launcher, executable, *arguments], cwd=ROOT, env=environment, text=True,
                           capture_output=True)
 

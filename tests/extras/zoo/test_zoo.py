@@ -37,6 +37,14 @@ def test_the_networks_have_their_sizes(network):
     assert module.build_model().count_params() == module.PARAMETERS == PARAMETERS[network]
 
 
+@pytest.mark.parametrize("argument, status", [("--help", 0), ("--epochs=3", 2)])
+def test_a_network_is_not_trained_for_arguments_that_it_does_not_take(argument, status, tmp_path):
+    process = subprocess.run([sys.executable, "-m", "extras.zoo.lenet", argument], cwd=tmp_path, text=True,
+                             capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert process.returncode == status and "lenet" in process.stdout + process.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_every_network_runs_on_every_engine(backend, tmp_path):
