@@ -378,6 +378,25 @@ def test_the_table_names_the_engine_that_keras_takes(settings, variable, engine,
     assert printed.endswith(f" on {engine}")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("script, settings, environment", [
+    ("conv_keras", {"image_data_format": "channels_first", "floatx": "float16", "backend": "jax"}, {}),
+    ("conv_jax", {}, {"JAX_ENABLE_X64": "1"})])
+def test_settings_for_other_projects_do_not_change_what_is_measured(script, settings, environment, tmp_path,
+                                                                    monkeypatch):
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    for name, value in {"KERAS_HOME": str(tmp_path), "MNIST_DIR": str(mnist.SAMPLE), **environment}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    scripts.engine.cache_clear()
+    try:
+        result = run.train(script, 0, 1, 2, HANG, [])
+    finally:
+        scripts.engine.cache_clear()
+    assert result["test_accuracy"] > 0.5
+    assert script != "conv_keras" or result["library"].endswith(" on jax")
+
+
 def test_a_library_is_found_by_what_is_imported_whatever_its_package_is_called(tmp_path, monkeypatch):
     package = tmp_path / "tf_nightly-2.22.0.dev1.dist-info"
     package.mkdir()
