@@ -11,17 +11,8 @@ from time import perf_counter, sleep
 
 import psutil
 
-from compare.scripts import (
-    LIBRARIES,
-    RETIRED,
-    RETIRED_LIBRARIES,
-    ROOT,
-    engine,
-    library_of,
-    module_of,
-    python_of,
-    version,
-)
+from compare import scripts
+from compare.scripts import LIBRARIES, RETIRED, RETIRED_LIBRARIES, ROOT, module_of, python_of, version
 
 THREADS = list(dict.fromkeys(variable for libraries in (LIBRARIES, RETIRED_LIBRARIES)
                              for library in libraries.values() for variable in library.threads))
@@ -106,8 +97,8 @@ def train(job, seed, epochs, threads, timeout, seen):
             own = f"base_compiledir={Path(folder).as_posix()}"
             for flags in "THEANO_FLAGS", "PYTENSOR_FLAGS":
                 environment[flags] = ",".join(filter(None, [os.environ.get(flags), own]))
-        if library_of(job) == "keras":  # its engine as it is set, but no channels_first or float16 from another project
-            environment |= {"KERAS_BACKEND": engine(), "KERAS_HOME": folder}
+        if scripts.library_of(job) == "keras":  # its engine as it is set, but no channels_first or float16 from another project
+            environment |= {"KERAS_BACKEND": scripts.engine(), "KERAS_HOME": folder}
         begin = perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    stderr=stderr, text=True, errors="replace")

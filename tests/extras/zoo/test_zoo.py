@@ -45,6 +45,15 @@ def test_a_network_is_not_trained_for_arguments_that_it_does_not_take(argument, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    from extras.zoo.training import new_folder
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").touch()  # a file where a folder has to be
+    with pytest.raises(mnist.DataError, match="lenet-.* cannot be written: .* run the same command again"):
+        new_folder("lenet")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_every_network_runs_on_every_engine(backend, tmp_path):
