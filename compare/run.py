@@ -97,7 +97,7 @@ def train(job, seed, epochs, threads, timeout, seen):
             own = f"base_compiledir={Path(folder).as_posix()}"
             for flags in "THEANO_FLAGS", "PYTENSOR_FLAGS":
                 environment[flags] = ",".join(filter(None, [os.environ.get(flags), own]))
-        if scripts.library_of(job) == "keras":  # its engine as it is set, but no channels_first or float16 from another project
+        if scripts.library_of(job) == "keras":  # on the engine that is set, but without channels_first or float16
             environment |= {"KERAS_BACKEND": scripts.engine(), "KERAS_HOME": folder}
         begin = perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
