@@ -2,71 +2,46 @@
 
 Whatever run.json holds appears by itself; what a training puts there stands in extras/zoo/training.py.
 """
-import inspect
 from statistics import median
 
+from extras.zoo.report.curves import columns, not_drawn
 from extras.zoo.report.reading import COLUMNS
-from extras.zoo.report.words import percent, words
+from extras.zoo.report.words import cut, percent, words
 
-HEAD = ["run", "network", "parameters", "epochs", "batch size", "test accuracy", "training accuracy"]
+HEAD = ["run", "network", "parameters", "epochs", "batch size", "test accuracy", "training accuracy",
+        "validation accuracy", "training time"]
 
 
 def summary(run):
     """Return a run's line in the table of all runs: what HEAD names, without the number of the run."""
-    about, history, model = run["about"], run["history"], run["model"]
-    parameters = about.get("parameters") if model is None else model.count_params()
-    training = next((history[-1][name] for name in COLUMNS["Accuracy"] if history and name in history[-1]), None)
+    about, history = run["about"], run["history"]
+    accuracies = {part: history[-1].get(column) for part, column in columns(history)["Accuracy"]}
+    parameters = run.get("parameters", about.get("parameters"))
     epochs = f"{len(history)}"
     if about.get("epochs", len(history)) != len(history):
         epochs += f" of {about['epochs']}"
     return [about.get("network", run["folder"]), "–" if parameters is None else f"{parameters:,}", epochs,
-            words(about.get("batch_size", "–")), percent(about.get("test_accuracy")), percent(training)]
+            cut(words(about.get("batch_size", "–")), 20), percent(about.get("test_accuracy")),
+            percent(accuracies.get("training")), percent(accuracies.get("validation")),
+            f"{about['training_time']:,.1f} s" if "training_time" in about else "–"]
 
 
 def rows(value, label=""):
     """Return a value of run.json as pairs [label, text]; that of an object that has a name is a row of its own."""
     if not isinstance(value, dict):
-        return [[label, str(value) if label == "seed" else words(value)]]
+        return [[cut(label, 100), cut(str(value) if label == "seed" else words(value))]]
     found, within = [], label
     if label and isinstance(value.get("name"), str):
-        found, within = [[label, value["name"]]], value["name"]
+        found, within = [[label, cut(value["name"])]], cut(value["name"], 60)
     for name, each in value.items():
         if not (found and name == "name"):
             found += rows(each, f"{within} {name}".strip().replace("_", " "))
     return found
 
 
-def defaults(name):
-    """Return Keras's defaults for the optimizer or schedule of this name as a dict, empty where Keras knows none."""
-    try:
-        from extras.zoo.training import keras  # only now: runs of other libraries need no Keras
-    except ImportError:
-        return {}
-    kind = getattr(keras.optimizers, name, None) or getattr(keras.optimizers.schedules, name, None)
-    if not isinstance(kind, type):
-        return {}
-    return {each.name: each.default for each in inspect.signature(kind.__init__).parameters.values()}
-
-
-def telling(settings, of_keras):
-    """Return the settings of an optimizer, or of its schedule, but those at Keras's defaults and those that are null.
-
-    The name and the learning rate stay, whatever they are; so does null where it is no default.
-
-    Args:
-        settings: a dict, perhaps with others in it, as run.json has it.
-        of_keras: whether the run was one of Keras, so that its defaults can be looked up.
-    """
-    default = defaults(str(settings.get("name"))) if of_keras else {}
-    return {name: telling(value, of_keras) if isinstance(value, dict) else value for name, value in settings.items()
-            if name in ("name", "learning_rate") or value != default.get(name)}  # where none is known, null is one
-
-
 def facts(run):
     """Return what is known of a run beside its curves: [{"title": "Dataset", "rows": [[label, text], ...]}, ...]."""
     about, history = run["about"], run["history"]
-    if isinstance(about.get("optimizer"), dict):
-        about = about | {"optimizer": telling(about["optimizer"], "keras" in about.get("platform", {}))}
     last = history[-1] if history else {}
     training = rows({name: value for name, value in about.items()
                      if name not in ("network", "dataset", "platform", "parameters", "training_time")})
@@ -79,7 +54,7 @@ def facts(run):
     for name, value in last.items():
         if name not in ("epoch", "seconds", "images_per_second"):
             of = "training " if name in COLUMNS["Accuracy"] + COLUMNS["Loss"] else ""
-            training.append([f"{of}{name.replace('val_', 'validation ')}, last epoch".replace("_", " "),
+            training.append([f"{of}{cut(name.replace('val_', 'validation '), 60)}, last epoch".replace("_", " "),
                              percent(value) if "acc" in name else words(value)])
     training = [[label, percent(about["test_accuracy"]) if label == "test accuracy" else text]
                 for label, text in training]
@@ -89,9 +64,8 @@ def facts(run):
 
 
 def remarks(run):
-    """Return sentences on how a run ended, if not as it was meant to."""
+    """Return sentences on how a run ended, if not as it was meant to, and on the values that its curves lack."""
     about, ended = run["about"], len(run["history"])
-    if about.get("finished", True):
-        return []
     of = f" of {about['epochs']}" if "epochs" in about else ""
-    return [f"This run did not come to its end: it ended after {ended}{of} epochs, and has no test accuracy."]
+    stopped = f"This run did not come to its end: it ended after {ended}{of} epochs, and has no test accuracy."
+    return ([] if about.get("finished", True) else [stopped]) + not_drawn(run)

@@ -1,11 +1,12 @@
 """The drawing of a network: a box for each layer, and arrows to it from those it comes from."""
 import pygraphviz
+from extras.zoo.report.svg import new_figure, svg  # before Matplotlib's own: it keeps MPLBACKEND from them
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
-from extras.zoo.report.svg import new_figure, svg
-
 WIDTH, HEIGHT, MARGIN = 118, 26, 2  # of a box, and around all of them, in points, of which an inch has 72
+LONGEST = 620  # of a part of a drawing, in points: less than the height of a page
+MOST = 1000  # layers in a drawing: beyond it Graphviz may take minutes, and nobody would follow the arrows
 
 
 def layout(layers):
@@ -34,16 +35,40 @@ def layout(layers):
     return (width, height), [points(node)[0] for node in graph.nodes()], [points(edge) for edge in graph.edges()]
 
 
+def cuts(boxes, height):
+    """Return where a drawing is cut between two rows of boxes, [(bottom, top), ...], into parts no higher than LONGEST.
+
+    The first part is the uppermost; a drawing that is not too long is one part.
+    """
+    rows = sorted({y for _, y in boxes}, reverse=True)
+    top, parts = height + MARGIN, []
+    for above, below in zip(rows, rows[1:]):
+        if top - (below - HEIGHT / 2 - MARGIN) > LONGEST:
+            parts.append(((above + below) / 2, top))
+            top = parts[-1][0]
+    return [*parts, (-MARGIN, top)]
+
+
 def draw(layers, salt):
-    """Return a drawing of the layers, from the top to the bottom, as SVG."""
+    """Return a drawing of the layers, from the top to the bottom, as SVGs: one, or its parts if it is too long."""
     (width, height), boxes, arrows = layout(layers)
-    figure = new_figure((width + 2 * MARGIN) / 72, (height + 2 * MARGIN) / 72)
-    axis = figure.add_axes((0, 0, 1, 1), xlim=(-MARGIN, width + MARGIN), ylim=(-MARGIN, height + MARGIN))
+    return [draw_part(layers, boxes, arrows, width, bottom, top, f"{salt} {number}")
+            for number, (bottom, top) in enumerate(cuts(boxes, height))]
+
+
+def draw_part(layers, boxes, arrows, width, bottom, top, salt):
+    """Return as SVG what of a drawing is between two heights; an arrow that is cut goes on in the next part."""
+    figure = new_figure((width + 2 * MARGIN) / 72, (top - bottom) / 72)
+    axis = figure.add_axes((0, 0, 1, 1), xlim=(-MARGIN, width + MARGIN), ylim=(bottom, top))
     axis.axis("off")
     for points in arrows:
+        if min(y for _, y in points) > top or max(y for _, y in points) < bottom:
+            continue
         curve = Path(points, [Path.MOVETO] + [Path.CURVE4] * (len(points) - 1))
         axis.add_patch(FancyArrowPatch(path=curve, arrowstyle="-|>", mutation_scale=8, color="#888888"))
     for layer, (x, y) in zip(layers, boxes):
+        if not bottom < y < top:
+            continue
         axis.add_patch(FancyBboxPatch((x - WIDTH / 2, y - HEIGHT / 2), WIDTH, HEIGHT, facecolor="#dbe9f6",
                                       edgecolor="#0072b2", linewidth=0.8, boxstyle="round,pad=0,rounding_size=3"))
         about = layer["shape"] + (f", {layer['activation']}" if layer["activation"] else "")

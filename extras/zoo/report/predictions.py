@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 import mnist
-from extras.zoo.report.words import percent, shorten, words
+from extras.zoo.report.words import cut, percent, shorten, words
 
 MISTAKES = 20  # pictures for each run
 
@@ -41,7 +41,7 @@ def predictions(run, model, digits):
         return {"text": "No confusion matrix and no mistakes: the model does not lead from the 784 values of an image "
                         "to ten classes."}
     if (dataset.get("name"), dataset.get("test")) != (name, len(y)):
-        known = f"{dataset.get('name', 'unknown data')}, {words(dataset.get('test', 'unknown'))} test digits"
+        known = cut(f"{dataset.get('name', 'unknown data')}, {words(dataset.get('test', 'unknown'))} test digits", 200)
         return {"text": f"No confusion matrix and no mistakes: the run's data are {known}, but those found here are "
                         f"{name}, {len(y):,} test digits. MNIST_DIR names the folder of the data."}
     try:

@@ -2,11 +2,10 @@
 import csv
 import io
 import json
-import math
 import zipfile
 from pathlib import Path
 
-from extras.zoo.report.words import count, shorten
+from extras.zoo.report.words import count, cut, shorten
 
 TYPES = {  # what run.json has to hold under these names, if it has them at all
     "network": (str, "a text"), "parameters": (int, "a whole number"), "epochs": (int, "a whole number"),
@@ -16,6 +15,9 @@ TYPES = {  # what run.json has to hold under these names, if it has them at all
 COLUMNS = {  # what history.csv can show: the names of its column (the first that is there); val_... is for validation
     "Accuracy": ["accuracy", "acc", "sparse_categorical_accuracy", "categorical_accuracy"], "Loss": ["loss"],
     "Learning rate": ["learning_rate", "lr"]}
+
+
+csv.field_size_limit(2 ** 31 - 1)  # a longer cell than csv's 131,072 letters is no number, and then called so
 
 
 class RunError(Exception):
@@ -45,7 +47,7 @@ def read_text(path):
         RunError: it is missing, cannot be read, or is no text.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # where some programs put a byte-order mark
     except FileNotFoundError:
         raise RunError(f"{path} is missing. A run is a folder with run.json and history.csv.") from None
     except UnicodeDecodeError:
@@ -69,8 +71,8 @@ def read_about(path):
     for name, (kind, words) in TYPES.items():
         value = about.get(name)
         right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-        if value is not None and not (right and (kind in (str, bool, dict) or 0 <= value < math.inf)):
-            raise RunError(f"{path} has {json.dumps(value)} as {name}, which has to be {words}.")
+        if value is not None and not (right and (kind in (str, bool, dict) or 0 <= value < 1e18)):
+            raise RunError(f"{path} has {cut(json.dumps(value), 60)} as {name}, which has to be {words}.")
     if about.get("test_accuracy") is not None and about["test_accuracy"] > 1:
         raise RunError(f"{path} has {about['test_accuracy']} as test_accuracy, which has to be a number from 0 to 1.")
     about = {name: value for name, value in about.items() if value is not None}
@@ -88,14 +90,21 @@ def read_history(path):
     text = read_text(path)
     if not text.strip():
         raise RunError(f"{path} is empty, even its line of names is missing. It is truncated.")
-    if not text.endswith("\n"):
+    try:
+        names, *lines = csv.reader(io.StringIO(text, newline=""))
+    except csv.Error as error:
+        raise RunError(f"{path} is no CSV: {error}. It is damaged, or another kind of file.") from None
+    whole = text.endswith(("\n", "\r"))  # or some program leaves out the last newline
+    if not whole and len((lines or [[]])[-1]) != len(names):
         raise RunError(f"{path} breaks off in its last line, {shorten(text.splitlines()[-1])}. It is truncated.")
-    names, *lines = list(csv.reader(io.StringIO(text, newline="")))
+    names = [name.strip() for name in names]
     if "epoch" not in names or len(set(names)) < len(names):
         raise RunError(f"{path} begins with {shorten(','.join(names))}, but its first line has to name the columns, "
                        "one of them epoch, none of them twice.")
     history = []
     for number, line in enumerate(lines, 2):
+        if not line:
+            continue
         if len(line) != len(names):
             raise RunError(f"{path} has {count(len(line), 'value')} in line {number} and {len(names)} names above "
                            "them. It is truncated or damaged.")
@@ -105,8 +114,9 @@ def read_history(path):
                 row |= {name: float(value)} if value else {}
             except ValueError:
                 raise RunError(f"{path} has {shorten(value)} as {name} in line {number}, which is no number.") from None
-            if "acc" in name and value and not 0 <= row[name] <= 1:
-                raise RunError(f"{path} has {value} as {name} in line {number}; an accuracy is a number from 0 to 1.")
+            if "acc" in name and value and (row[name] < 0 or row[name] > 1):
+                raise RunError(f"{path} has {cut(value, 60)} as {name} in line {number}; an accuracy is a number from "
+                               "0 to 1.")
         if not row.get("epoch", 0.5).is_integer() or history and row["epoch"] <= history[-1]["epoch"]:
             raise RunError(f"{path} has {shorten(line[names.index('epoch')])} as epoch in line {number}, but epochs "
                            "are counted upwards by whole numbers.")
@@ -116,12 +126,26 @@ def read_history(path):
     return history
 
 
+def tell_apart(runs):
+    """Give runs whose folders have the same name as much more of their paths as tells them apart: a/run, b/run."""
+    paths = {run["folder"]: [] for run in runs}
+    for run in runs:
+        paths[run["folder"]].append(run["path"].resolve())
+    for run in runs:
+        same = paths[run["folder"]]
+        parts = run["path"].resolve().parts
+        length = next(n for n in range(1, len(parts) + 1) if sum(path.parts[-n:] == parts[-n:] for path in same) == 1)
+        run["folder"] = Path(*parts[-length:]).as_posix()
+
+
 def read_model(path):
-    """Return the Keras model in the file `path`, not compiled.
+    """Return the Keras model in the file `path`, not compiled; None if there is no such file.
 
     Raises:
         RunError: Keras cannot make a model of it.
     """
+    if not path.exists():
+        return None
     from extras.zoo.training import keras  # only now: runs of other libraries need no Keras
     try:
         return keras.models.load_model(path, compile=False)
@@ -133,5 +157,6 @@ def read_model(path):
         except Exception:  # it is no such file at all
             pass
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise RunError(f"{path}, {written}, cannot be read by Keras {keras.version()}: "
-                       f"{shorten(reason, 200)}") from None
+        reason = reason.rpartition("Exception encountered: ")[2].replace(str(path), path.name)  # the innermost one
+        raise RunError(f"{path.name}, {written}, cannot be read by Keras {keras.version()}: "
+                       f"{cut(reason.rstrip('.'), 200)}.") from None
