@@ -20,6 +20,7 @@ import mnist
 from compare import atomic, machine
 
 RUNS = Path("runs")  # in the current folder
+MODEL = "model.keras"  # in the folder of a run
 COLUMNS = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "images_per_second"]
 
 
@@ -38,7 +39,7 @@ class Record(keras.callbacks.Callback):
 
     def save(self):
         """Write model.keras, history.csv and run.json; each of them appears under its name when it is whole."""
-        with atomic.replacing(self.folder / "model.keras") as temporary:
+        with atomic.replacing(self.folder / MODEL) as temporary:
             self.model.save(temporary)
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
@@ -142,9 +143,9 @@ def run(network, build_model, optimizer, epochs, batch_size, validation_size=10_
         "seed": seed, "epochs": epochs, "epochs_ended": 0, "finished": False, "training_time": 0.0,
         "batch_size": batch_size, "shuffle": True, "loss": model.loss,
         "optimizer": settings(keras.optimizers.serialize(optimizer)),
-        "dataset": {"name": dataset_name(test[0]), "training": len(x), "validation": len(valid[0]),
-                    "test": len(test[0])},
-        "platform": platform(model)}, images=len(x))
+        "dataset": {"name": dataset_name(test[0]), "image_size": [28, 28], "training": len(x),
+                    "validation": len(valid[0]), "test": len(test[0])},
+        "weights": (folder / MODEL).as_posix(), "platform": platform(model)}, images=len(x))
     model.fit(x, y, batch_size, epochs, verbose=0, callbacks=[record],
               validation_data=valid if len(valid[0]) else None)
     loss, accuracy = model.evaluate(*test, batch_size=1000, verbose=0)

@@ -35,8 +35,9 @@ def curves(run, salt):
         if not lines:
             continue
         figure = new_figure(2.5, 2.0)
-        figure.subplots_adjust(left=0.21, right=0.96, bottom=0.2, top=0.87)  # fixed: to measure takes most of the time
-        axis = figure.add_subplot(xlabel="epoch", title=title + (", %" if title == "Accuracy" else ""))
+        figure.subplots_adjust(left=0.21, right=0.96, bottom=0.2, top=0.87)  # to measure the texts would take long
+        axis = figure.add_subplot(xlabel="epoch")
+        axis.set_title(title + (", %" if title == "Accuracy" else ""), y=1)
         said = []
         for part, points, colour, marker in lines:
             x, y = zip(*points)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import jinja2
 import typst
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from tqdm import tqdm
 
 import mnist
 from extras.zoo.report.architecture import architecture
 from extras.zoo.report.curves import curves
 from extras.zoo.report.facts import HEAD, facts, remarks, summary
-from extras.zoo.report.fonts import FONTS, numbered
+from extras.zoo.report.fonts import folder_of_fonts, numbered
 from extras.zoo.report.graph import MOST, draw
 from extras.zoo.report.predictions import predictions, test_digits
 from extras.zoo.report.reading import RunError, read_model
@@ -101,8 +101,8 @@ def drawing(layers, salt):
 
 
 def breakable(text):
-    """Return a text as HTML in which long words may be broken: after a part of a name, or after 20 letters."""
-    return Markup("<wbr>").join(re.findall(r"[^_/.\-]{1,20}[_/.\-]*|[_/.\-]{1,20}", text, re.S))
+    """Return a text as HTML in which a long word may be broken: after a part of a name, or after 20 letters."""
+    return Markup(escape(re.sub(r"([_/]+|[^\s_/]{20})", "\\1\0", text)).replace("\0", "<wbr>"))
 
 
 def html(content):
@@ -120,4 +120,5 @@ def pdf(content):
         typst.TypstError: Typst cannot make a PDF of it.
     """
     shown = json.dumps(numbered(content))
-    return typst.compile(FOLDER / "document.typ", sys_inputs={"document": shown}, format="pdf", font_paths=[FONTS])
+    with folder_of_fonts() as fonts:
+        return typst.compile(FOLDER / "document.typ", sys_inputs={"document": shown}, format="pdf", font_paths=[fonts])

@@ -1,6 +1,9 @@
 """Which characters the PDF can show: those in Matplotlib's fonts, in Typst's, and in the machine's."""
 import json
+import shutil
+import tempfile
 import unicodedata
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -9,7 +12,17 @@ from extras.zoo.report import svg  # noqa: F401  before Matplotlib's own: it kee
 import matplotlib
 from matplotlib.ft2font import FT2Font
 
-FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # DejaVu Sans is the font of the PDF
+FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+FILES = "DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSansMono.ttf"  # those that document.typ names
+
+
+@contextmanager
+def folder_of_fonts():
+    """Yield a folder with the fonts of the PDF, without Matplotlib's Last Resort, which has a box for any character."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in FILES:
+            shutil.copy(FONTS / name, folder)
+        yield folder
 
 
 @cache
@@ -23,11 +36,11 @@ def characters(path):
 
 def without_a_font(text):
     """Return the characters of a text that the PDF cannot show, as a set."""
-    known = characters(FONTS / "DejaVuSans.ttf")
+    known = characters(FONTS / FILES[0])
     missing = {letter for letter in set(text) - set(map(chr, known))
                if unicodedata.category(letter) not in ("Cc", "Cf", "Mn")}  # few of those have a shape of their own
     if missing:  # only now, since a machine may have thousands of fonts
-        for font in typst.Fonts(font_paths=[FONTS]).fonts():
+        for font in typst.Fonts().fonts():
             if font.path and missing:
                 missing -= {letter for letter in missing if ord(letter) in characters(font.path)}
     return missing

@@ -1,4 +1,6 @@
 """The drawing of a network: a box for each layer, and arrows to it from those it comes from."""
+from math import ceil
+
 import pygraphviz
 from extras.zoo.report.svg import new_figure, svg  # before Matplotlib's own: it keeps MPLBACKEND from them
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
@@ -36,14 +38,15 @@ def layout(layers):
 
 
 def cuts(boxes, height):
-    """Return where a drawing is cut between two rows of boxes, [(bottom, top), ...], into parts no higher than LONGEST.
+    """Return where a drawing is cut between two rows of boxes, [(bottom, top), ...], the uppermost part first.
 
-    The first part is the uppermost; a drawing that is not too long is one part.
+    If it is higher than LONGEST, its parts are about equally high; else it is one part.
     """
     rows = sorted({y for _, y in boxes}, reverse=True)
     top, parts = height + MARGIN, []
+    highest = LONGEST if height <= LONGEST else height / ceil(height / (LONGEST - 2 * HEIGHT)) + 2 * HEIGHT
     for above, below in zip(rows, rows[1:]):
-        if top - (below - HEIGHT / 2 - MARGIN) > LONGEST:
+        if top - (below - HEIGHT / 2 - MARGIN) > highest:
             parts.append(((above + below) / 2, top))
             top = parts[-1][0]
     return [*parts, (-MARGIN, top)]

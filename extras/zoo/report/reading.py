@@ -2,6 +2,7 @@
 import csv
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -142,13 +143,13 @@ def read_model(path):
     """Return the Keras model in the file `path`, not compiled; None if there is no such file.
 
     Raises:
-        RunError: Keras cannot make a model of it.
+        RunError: Keras cannot make a model of it, or one without weights.
     """
     if not path.exists():
         return None
     from extras.zoo.training import keras  # only now: runs of other libraries need no Keras
     try:
-        return keras.models.load_model(path, compile=False)
+        model = keras.models.load_model(path, compile=False)
     except Exception as error:  # whatever a foreign file makes Keras stumble over
         written = "a file of another kind"
         try:
@@ -157,6 +158,10 @@ def read_model(path):
         except Exception:  # it is no such file at all
             pass
         reason = " ".join(str(error).split()) or type(error).__name__
-        reason = reason.rpartition("Exception encountered: ")[2].replace(str(path), path.name)  # the innermost one
+        reason = reason.rpartition("Exception encountered: ")[2].replace(str(path), path.name)  # the innermost error
+        reason = re.split(r"\.( |$)", reason)[0]  # its first sentence; others advise who wrote the model
         raise RunError(f"{path.name}, {written}, cannot be read by Keras {keras.version()}: "
-                       f"{cut(reason.rstrip('.'), 200)}.") from None
+                       f"{cut(reason, 200)}.") from None
+    if not model.built:
+        raise RunError(f"{path.name} has no weights: the model was saved before it was built. Give it an Input layer.")
+    return model
