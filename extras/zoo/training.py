@@ -157,4 +157,6 @@ def run(network, build_model, optimizer, epochs, batch_size, validation_size=10_
 
 def no_arguments(description):
     """Let a program answer --help, and refuse every other argument; its settings are constants in its file."""
-    argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    name = getattr(sys.modules["__main__"].__spec__, "name", None)  # as Python 3.14 does by itself
+    argparse.ArgumentParser(name and f"python -m {name}", description=description,
+                            formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()

@@ -96,6 +96,11 @@ def configuration(layer):
                          if name not in ("name", "dtype", "seed", "batch_shape")))
 
 
+def has_layers(model):
+    """Return whether Keras knows how the layers of a model are connected: not of one with a call() of its own."""
+    return hasattr(model, "operations") or bool(getattr(model, "inputs", None))
+
+
 def architecture(model):
     """Return a model's layers as a list of dicts, and a key that two models of the same network share.
 
@@ -125,7 +130,7 @@ def architecture(model):
             "parameters": f"{parameters:,}", "inbound": [names[name] for name in sources],
             "activation": activation if isinstance(activation, str) else "", "depth": 0}
         inner, settings = [], without_names(layer.get_config())
-        if isinstance(layer, keras.Model) and hasattr(layer, "operations"):
+        if isinstance(layer, keras.Model) and has_layers(layer):
             inner, settings = inner_layers(layer, row["name"])
         layers += [row, *inner]
         key.append([kind, settings, row["shape"], parameters,

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from tqdm import tqdm
 
 import mnist
-from extras.zoo.report.architecture import architecture
+from extras.zoo.report.architecture import architecture, has_layers
 from extras.zoo.report.curves import curves
 from extras.zoo.report.facts import HEAD, facts, remarks, summary
 from extras.zoo.report.fonts import folder_of_fonts, numbered
@@ -43,7 +43,7 @@ def document(runs):
             digits = digits or [found_digits()]
             parameters = attempt(faults, "The number of the model's parameters is", model.count_params)
             run = run if parameters is None else run | {"parameters": parameters}
-            if hasattr(model, "operations") or getattr(model, "inputs", None):
+            if has_layers(model):
                 layers, key = attempt(faults, "The layers are", architecture, model) or ([], None)
         network = cut(run["about"].get("network", run["folder"]))
         nothing = [network] + ["–"] * (len(HEAD) - 2)
@@ -78,10 +78,10 @@ def attempt(faults, what, function, *arguments):
     try:
         return function(*arguments)
     except RunError as error:
-        faults.append(f"{what} missing: {error}")
+        faults.append(possible(f"{what} missing: {error}"))
     except Exception as error:  # whatever the files of other programs make the libraries stumble over
         reason = ": ".join(filter(None, [type(error).__name__, " ".join(str(error).split()).rstrip(".")]))
-        faults.append(f"{what} missing: {cut(reason, 200)}.")
+        faults.append(possible(f"{what} missing: {cut(reason, 200)}."))
 
 
 def found_digits():
@@ -102,7 +102,7 @@ def drawing(layers, salt):
 
 def breakable(text):
     """Return a text as HTML in which a long word may be broken: after a part of a name, or after 20 letters."""
-    return Markup(escape(re.sub(r"([_/]+|[^\s_/]{20})", "\\1\0", text)).replace("\0", "<wbr>"))
+    return Markup(str(escape(re.sub(r"([_/]+|[^\s_/]{20})", "\\1\0", text))).replace("\0", "<wbr>"))
 
 
 def html(content):

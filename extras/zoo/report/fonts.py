@@ -34,15 +34,19 @@ def characters(path):
         return frozenset()
 
 
+def machine_fonts():
+    """Return the paths of the font files that Typst finds on this machine."""
+    return sorted({font.path for font in typst.Fonts().fonts() if font.path})
+
+
 def without_a_font(text):
     """Return the characters of a text that the PDF cannot show, as a set."""
     known = characters(FONTS / FILES[0])
     missing = {letter for letter in set(text) - set(map(chr, known))
                if unicodedata.category(letter) not in ("Cc", "Cf", "Mn")}  # few of those have a shape of their own
     if missing:  # only now, since a machine may have thousands of fonts
-        for font in typst.Fonts().fonts():
-            if font.path and missing:
-                missing -= {letter for letter in missing if ord(letter) in characters(font.path)}
+        for path in machine_fonts():
+            missing -= {letter for letter in missing if ord(letter) in characters(path)}
     return missing
 
 

@@ -151,13 +151,14 @@ def read_model(path):
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # whatever a foreign file makes Keras stumble over
-        written = "a file of another kind"
+        written, reason = "a file of another kind", " ".join(str(error).split()) or type(error).__name__
         try:
             with zipfile.ZipFile(path) as file:
                 written = f"a file of Keras {json.loads(file.read('metadata.json'))['keras_version']}"
+        except zipfile.BadZipFile:
+            reason = "it is truncated, or no zip archive."
         except Exception:  # it is no such file at all
             pass
-        reason = " ".join(str(error).split()) or type(error).__name__
         reason = reason.rpartition("Exception encountered: ")[2].replace(str(path), path.name)  # the innermost error
         reason = re.split(r"\.( |$)", reason)[0]  # its first sentence; others advise who wrote the model
         raise RunError(f"{path.name}, {written}, cannot be read by Keras {keras.version()}: "

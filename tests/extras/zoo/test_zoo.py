@@ -20,7 +20,8 @@ PARAMETERS = {"mlp2layers": 669_706, "mlp5layers": 1_457_674, "convnet2layers": 
               "lenet": 431_080}
 RUN_JSON = {
     "network", "parameters", "started", "seed", "epochs", "epochs_ended", "finished", "training_time", "batch_size",
-    "shuffle", "loss", "optimizer", "dataset", "platform", "test_accuracy", "test_loss"}
+    "shuffle", "loss", "optimizer", "dataset", "platform", "weights", "test_accuracy",
+    "test_loss"}
 PLATFORM = {"device", "processor", "cores", "memory", "system", "python", "keras", "backend"}
 
 
@@ -79,8 +80,9 @@ for network in mlp2layers, mlp5layers:
         assert about["parameters"] == PARAMETERS[name.split("-")[0]] and about["finished"]
         assert about["platform"]["backend"].startswith(backend)
         held_back = 666 if name in ("lenet", "mlp3") else 0
-        assert about["dataset"] == {"name": "sample", "training": 4000 - held_back, "validation": held_back,
-                                    "test": 1000}
+        assert about["dataset"] == {"name": "sample", "image_size": [28, 28], "training": 4000 - held_back,
+                                    "validation": held_back, "test": 1000}
+        assert about["weights"] == f"runs/{folder.name}/model.keras"
         [row] = csv.DictReader(open(folder / "history.csv"))
         assert bool(row["val_accuracy"]) == bool(held_back)
         valid = rf"  validation accuracy {float(row['val_accuracy']):.2%}" if held_back else ""
