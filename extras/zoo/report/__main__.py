@@ -18,7 +18,7 @@ import typst
 from compare import atomic
 from extras.zoo.report.document import document, html, pdf
 from extras.zoo.report.reading import RunError, read_run, tell_apart
-from extras.zoo.report.words import count
+from extras.zoo.report.words import count, cut
 
 
 def main(argv=None):
@@ -38,7 +38,7 @@ def main(argv=None):
             runs.append(read_run(folder))
         except RunError as error:
             broken = True
-            print(f"{folder} was skipped: {error}", file=sys.stderr)
+            print(f"{cut(folder, 200)} was skipped: {error}", file=sys.stderr)
     if not runs:
         print("No run is left, so no report was written.", file=sys.stderr)
         return 1

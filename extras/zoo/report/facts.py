@@ -20,7 +20,7 @@ def summary(run):
     epochs = f"{len(history)}"
     if about.get("epochs", len(history)) != len(history):
         epochs += f" of {about['epochs']}"
-    return [about.get("network", run["folder"]), "–" if parameters is None else f"{parameters:,}", epochs,
+    return [cut(about.get("network", run["folder"])), "–" if parameters is None else f"{parameters:,}", epochs,
             cut(words(about.get("batch_size", "–")), 10), percent(about.get("test_accuracy")),
             percent(accuracies.get("training")), percent(accuracies.get("validation")),
             f"{about['training_time']:,.1f} s" if "training_time" in about else "–"]

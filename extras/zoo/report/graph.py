@@ -21,7 +21,8 @@ def layout(layers):
         The size of the drawing, (width, height); the middle of each layer's box, [(x, y), ...]; and for each arrow the
         points of a Bézier curve, [[(x, y), ...], ...]. All in points, from the lower left.
     """
-    graph = pygraphviz.AGraph(directed=True, nodesep=0.25, ranksep=0.22)
+    graph = pygraphviz.AGraph(directed=True, nodesep=0.25, ranksep=0.22,
+                              nslimit=1)  # Graphviz then gives up in seconds, not minutes, to place boxes even better
     graph.node_attr.update(shape="box", fixedsize=True, width=WIDTH / 72, height=HEIGHT / 72)
     graph.node_attr["label"] = ""  # a text would be measured, and for that the machine's fonts be looked for
     graph.edge_attr["arrowhead"] = "none"  # the curve then ends at the box

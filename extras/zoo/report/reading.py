@@ -2,6 +2,7 @@
 import csv
 import io
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -32,8 +33,9 @@ def read_run(folder):
         RunError: a file is missing, truncated, or holds something else than it should.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise RunError(f"{folder} is {'no folder' if folder.exists() else 'missing'}, so it holds no run.")
+    if not os.path.isdir(folder):  # which, unlike folder.is_dir(), is False also of a name that is too long
+        found = "no folder" if os.path.exists(folder) else "missing"
+        raise RunError(f"{cut(str(folder), 200)} is {found}, so it holds no run.")
     about, history = read_about(folder / "run.json"), read_history(folder / "history.csv")
     if len(history) < about.get("epochs_ended", 0):
         raise RunError(f"{folder / 'history.csv'} has {count(len(history), 'epoch')}, but according to run.json "

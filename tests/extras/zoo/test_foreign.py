@@ -1,4 +1,5 @@
 """Runs of other programs and people: the report reads what is right, and no run takes the others with it."""
+import io
 import json
 import os
 import re
@@ -58,6 +59,12 @@ def test_of_a_cell_that_is_no_number_the_message_has_the_begin(folder):
     plain_run(folder / "time", {"training_time": 10 ** 400}, *LINES)
     with pytest.raises(RunError, match="has 10{58}… as training_time, which has to be a number of seconds"):
         read_run("time")
+
+
+def test_a_folder_whose_name_is_too_long_is_missing(capsys):
+    assert main(["x" * 5000]) == 1
+    assert capsys.readouterr().err == (f"{'x' * 199}… was skipped: {'x' * 199}… is missing, so it holds no run.\n"
+                                       "No run is left, so no report was written.\n")
 
 
 # Where the report goes
@@ -165,6 +172,17 @@ def test_without_a_pdf_there_is_still_the_page(folder, capsys, monkeypatch):
     assert main(["run"]) == 1
     assert "report.pdf was not written, since Typst fails: " in capsys.readouterr().err
     assert Path("report.html").exists() and not Path("report.pdf").exists()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_shown_on_a_terminal_only(terminal, folder, monkeypatch):
+    for name in "a", "b":
+        plain_run(folder / name, {}, *LINES)
+    errors = io.StringIO()
+    errors.isatty = lambda: terminal
+    monkeypatch.setattr(sys, "stderr", errors)
+    assert main(["a", "b"]) == 0
+    assert ("| 0/2 [" in errors.getvalue()) == terminal and (terminal or not errors.getvalue())
 
 
 # What a run is called
@@ -281,7 +299,7 @@ def test_a_drawing_is_cut_between_its_rows():
         for _, y in boxes:
             assert sum(bottom <= y - HEIGHT / 2 and y + HEIGHT / 2 <= top for bottom, top in parts) == 1
         if len(parts) > 1:
-            assert np.ptp([top - bottom for bottom, top in parts]) < 100
+            assert np.ptp([top - bottom for bottom, top in parts]) < 4 * HEIGHT + 50
 
 
 def test_a_network_of_too_many_layers_has_a_sentence_for_a_drawing(folder, monkeypatch):
