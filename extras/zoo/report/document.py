@@ -101,8 +101,11 @@ def drawing(layers, salt):
 
 
 def breakable(text):
-    """Return a text as HTML in which a long word may be broken: after a part of a name, or after 20 letters."""
-    return Markup(str(escape(re.sub(r"([_/]+|[^\s_/]{20})", "\\1\0", text))).replace("\0", "<wbr>"))
+    """Return a text as HTML in which words of 25 letters can be broken: after parts of a name, or after 20 letters."""
+    def broken(word):
+        return re.sub("([_/]+|[^_/]{20})", "\\1\0", word[0])
+
+    return Markup(str(escape(re.sub(r"\S{25,}", broken, text))).replace("\0", "<wbr>"))
 
 
 def html(content):

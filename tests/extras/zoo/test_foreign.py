@@ -206,7 +206,8 @@ def test_long_words_stay_within_their_columns(folder):
     lines = [line for page in pages for line in page.extract_text().splitlines()]
     assert max(map(len, lines)) < 130 and sum(line.count("W") for line in lines) > 1000
     assert max(len(word) for word in cells(Path("report.html").read_text().replace("<wbr>", " "))[10].split()) == 20
-    assert str(breakable("<b>_conv5_block1_out 0.25")) == "&lt;b&gt;_<wbr>conv5_<wbr>block1_<wbr>out 0.25"
+    assert str(breakable("conv5_block10_1_conv, a/b")) == "conv5_block10_1_conv, a/b"
+    assert str(breakable("<b>_convolution_block1_out 0.25")) == "&lt;b&gt;_<wbr>convolution_<wbr>block1_<wbr>out 0.25"
 
 
 def test_a_character_without_a_font_is_a_number_in_the_pdf(folder, monkeypatch):
