@@ -124,9 +124,9 @@ def _split(folder, arrays, one_hot=False, shape=(784,), size=10_000):
     """Return the three pairs of load_data, made of the four arrays of a folder."""
     x, y, x_test, y_test = arrays
     for images, labels, part in (x, y, "train"), (x_test, y_test, "t10k"):
-        if len(images) != len(labels):
-            raise DataError(f"{folder}: the {part} files hold {len(images):,} images but {len(labels):,} labels. "
-                            "They have to come from the same data set.")
+        if len(images) != len(labels) or not len(labels):
+            raise DataError(f"{folder}: the {part} files hold {len(images):,} images and {len(labels):,} labels. "
+                            "They have to come from the same data set, and must not be empty.")
     full = max(len(x), 60_000)  # MNIST has 60,000 training digits
     if not isinstance(size, (int, np.integer)) or not 0 <= size < full:
         raise ValueError(f"validation_size is {size!r}, but it has to be a whole number from 0 to {full - 1:,}.")

@@ -27,8 +27,10 @@ from rich.table import Table
 import mnist
 from compare.atomic import check, lock, write
 from compare.measure import PARALLEL_RESULTS, RESULTS, measure, settled
-from compare.scripts import AVAILABLE, PARALLEL, RETIRED_PYTHON, ROOT, SCRIPTS, WORKERS
+from compare.scripts import AVAILABLE, PARALLEL, RETIRED_PYTHON, ROOT, SCRIPTS, WORKERS, path_of
 from compare.table import HEAD, PARALLEL_HEAD, README_HEAD, conditions, markdown, parallel_rows, rows
+
+BEGIN, END = "<!-- table -->\n", "<!-- end -->"  # around the table in a README
 
 
 def parse(argv):
@@ -77,7 +79,12 @@ def main(argv=None):
     if arguments.quick:
         os.environ["MNIST_DIR"] = str(mnist.SAMPLE)
         arguments.epochs = arguments.epochs or 2
-    check(path, docs / "comparison.md", *[ROOT / "README.md"] * arguments.readme)
+    readmes = {path_of(script).with_name("README.md") for script in arguments.scripts if arguments.readme}
+    check(path, docs / "comparison.md", *readmes)
+    for readme in readmes:
+        if BEGIN not in readme.read_text("utf-8"):
+            sys.exit(f"{readme} has no line {BEGIN.strip()}, below which --readme puts the table. Add it, and a line "
+                     f"{END} where the table ends.")
     for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):  # what kill sends, and a terminal that is closed
         if signal.getsignal(getattr(signal, name)) == signal.SIG_DFL:  # nohup has it ignored
             signal.signal(getattr(signal, name), signal.default_int_handler)
@@ -110,13 +117,12 @@ def files(arguments, saved, docs):
         draw(saved, docs / "comparison.svg")
         written += [docs / "comparison.md", docs / "comparison.svg"]
     if arguments.readme:
-        begin, end = "<!-- table -->\n", "<!-- end -->"
         folders = {each[0].rpartition("/")[0] for each in parallel_rows(saved)} if arguments.parallel else [""]
         head = PARALLEL_HEAD if arguments.parallel else README_HEAD
         for folder in sorted(folders):
             readme = ROOT / folder / "README.md"
-            before, rest = readme.read_text("utf-8").split(begin)
-            write(readme, f"{before}{begin}{markdown(saved, head=head, folder=folder)}\n{end}{rest.split(end, 1)[1]}")
+            before, rest = readme.read_text("utf-8").split(BEGIN)
+            write(readme, f"{before}{BEGIN}{markdown(saved, head=head, folder=folder)}\n{END}{rest.split(END, 1)[1]}")
             written.append(readme)
     return written
 

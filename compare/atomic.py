@@ -17,7 +17,7 @@ def replacing(path):
     Raises:
         DataError: the file cannot be written. The earlier file is still there, and the temporary one is removed.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # if it is a link, its target is replaced
     folder = path.with_name(path.name + ".part")
     try:
         folder.mkdir(exist_ok=True, parents=True)
@@ -79,7 +79,7 @@ def not_writable(path, error):
     folder = next(each for each in Path(path).absolute().parents if each.exists())
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return DataError(f"{path} cannot be written: {reason}. Its disk has {shutil.disk_usage(folder).free / 1e6:,.0f} MB "
-                     "free. Make room or allow writing there, then run the same command again.")
+                     "free. Make room, allow writing there, or choose another place, then run the same command again.")
 
 
 def not_readable(path, error, advice):

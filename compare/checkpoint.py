@@ -1,4 +1,5 @@
 """Checkpoints, from which a training goes on where it was ended: only with the same settings and the same data."""
+import os
 import pickle
 import zlib
 from pathlib import Path
@@ -9,9 +10,12 @@ from mnist import DataError
 ADVICE = "Move it away to begin anew."
 
 
-def digits(x):
-    """Return a text that tells these training images from others: their number, and a checksum of their pixels."""
-    return f"{len(x):,} digits with checksum {zlib.crc32(x):08x}"
+held = {}  # locks on the checkpoints of this process, until it ends
+
+
+def digits(x, y):
+    """Return a text that tells these training digits from others: their number, and a checksum of pixels and labels."""
+    return f"{len(x):,} digits with checksum {zlib.crc32(y, zlib.crc32(x)):08x}"
 
 
 def load_torch(path, run, parts):
@@ -26,8 +30,7 @@ def load_torch(path, run, parts):
         DataError: the checkpoint cannot be read or written, is damaged, or is of another run.
     """
     import torch  # here, because the other programs need it only in this function
-    atomic.check(path)
-    if not Path(path).exists():
+    if not _begin(path):
         return 0
     try:
         saved = torch.load(path, "cpu")
@@ -50,8 +53,7 @@ def save_torch(path, run, epoch, parts, **more):
 def load_keras(path, run, model):
     """Put a checkpoint of Keras into a compiled model and its optimizer; otherwise like load_torch()."""
     import h5py
-    atomic.check(path)
-    if not Path(path).exists():
+    if not _begin(path):
         return 0
     try:
         with h5py.File(path) as file:
@@ -71,6 +73,15 @@ def save_keras(path, run, epoch, model):
         model.save_weights(temporary)
         with h5py.File(temporary, "a") as file:
             file.attrs.update({"run": run, "epoch": epoch})
+
+
+def _begin(path):
+    """Return whether there is a checkpoint; from now on, no other training may use it."""
+    path = Path(path).absolute()
+    if path not in held and os.environ.get("RANK", "0") == "0":  # torchrun's other processes leave it to the first
+        held[path] = atomic.lock(path.with_name(f".{path.name}.lock"), f"training with {path.name}, in the same folder")
+    atomic.check(path)
+    return path.exists()
 
 
 def _compare(path, found, run):

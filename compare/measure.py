@@ -2,16 +2,17 @@
 import json
 import os
 import sys
+from itertools import chain, count
 
 from rich.live import Live
 
 import mnist
 from compare import machine
-from compare.atomic import write
+from compare.atomic import not_readable, write
 from compare.live import live_table
 from compare.run import RunError, train
 from compare.scripts import PARALLEL, ROOT, SCRIPTS, constants, version
-from compare.table import conditions, epoch_seconds
+from compare.table import conditions, epoch_seconds, parallel_rows, rows
 
 RESULTS, PARALLEL_RESULTS = [ROOT / "compare" / "results" / f"{name}.json" for name in ("comparison", "parallel")]
 
@@ -37,13 +38,14 @@ def measure(chosen, arguments, saved, path, console):
                     fresh.add(script)
                 saved["runs"][name] = result
                 saved["failures"].pop(name, None)
+                write(path, json.dumps(saved, indent=1))  # before it is printed, which can fail
                 console.print(f"{name}: test accuracy {result['test_accuracy']:.2%}, "
                               f"{epoch_seconds(result['epochs']):.2f} s per epoch", highlight=False)
             except RunError as error:
                 failed += 1
                 saved["failures"][name] = {"reason": str(error), "stderr": error.stderr}
+                write(path, json.dumps(saved, indent=1))
                 console.print("\n    ".join([f"{name}: {error}", *error.stderr]), highlight=False, markup=False)
-            write(path, json.dumps(saved, indent=1))
     return failed
 
 
@@ -55,24 +57,30 @@ def settled(arguments, path, console):
                  "to a folder with the whole of MNIST; or let --quick show the comparison on the sample.")
     settings = {"machine": machine.describe(), "threads": arguments.threads, "epochs": arguments.epochs,
                 "images": len(images)}
+    new, saved = {"settings": settings, "runs": {}, "failures": {}}, {}
     try:
         saved = json.loads(path.read_text("utf-8"))
+        (parallel_rows if arguments.parallel else rows)(saved)  # fails on what is no comparison
         if saved["settings"] == settings:
             return saved
     except FileNotFoundError:
-        return {"settings": settings, "runs": {}, "failures": {}}
-    except (ValueError, KeyError, TypeError):
+        saved = None
+    except OSError as error:
+        raise not_readable(path, error, "") from None
+    except (ValueError, LookupError, TypeError, AttributeError):
         saved = {}
-    if arguments.resume:
+    if arguments.resume and saved is not None:
         sys.exit(f"{path} cannot be continued: " + (
             "it was measured on another machine or with other settings: " + conditions(saved) if saved else
             "it holds no comparison.") + " Without --resume a new comparison begins, and this file is kept beside it.")
     named = {script.split("/")[0] for script in arguments.scripts}
     if arguments.readme and not named >= set(PARALLEL if arguments.parallel else SCRIPTS):
-        sys.exit(f"{path} was measured on another machine or with other settings, so a new comparison would begin, and "
+        sys.exit(f"{path} has no comparison on this machine with these settings, so a new one would begin, and "
                  "--readme leave the README's table with the scripts that were named. Name none, to measure all.")
-    old = path.with_suffix(".old.json")
-    os.replace(path, old)
-    console.print(f"A new comparison begins; the earlier one, from another machine or with other settings, is now "
-                  f"{old.relative_to(ROOT)}.")
-    return {"settings": settings, "runs": {}, "failures": {}}
+    if saved is not None:
+        olds = (path.with_suffix(f".old{number}.json") for number in chain([""], count(2)))
+        old = next(each for each in olds if not each.exists())
+        os.replace(path, old)
+        console.print("A new comparison begins; the earlier one, from another machine or with other settings, is now "
+                      f"{old.relative_to(ROOT)}.")
+    return new

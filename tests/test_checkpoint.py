@@ -1,8 +1,13 @@
 """A checkpoint is continued only by the run that it is of, and an error of reading it does not cost it."""
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from test_mnist import HANG
 
 from compare import checkpoint
+from compare.scripts import ROOT
 from mnist import DataError
 
 
@@ -18,10 +23,10 @@ def torch_parts(seed):
 
 def test_digits_are_told_apart_by_number_and_pixels():
     x = np.random.default_rng(0).random((30, 784), np.float32)
-    other = x.copy()
+    y, other = np.arange(30) % 10, x.copy()
     other[7, 8] += 0.01
-    texts = {checkpoint.digits(each) for each in (x, other, x[:20])}
-    assert len(texts) == 3 and checkpoint.digits(x.copy()) in texts
+    texts = {checkpoint.digits(*each) for each in ((x, y), (other, y), (x, 9 - y), (x[:20], y[:20]))}
+    assert len(texts) == 4 and checkpoint.digits(x.copy(), y.copy()) in texts
     assert all(text.startswith(("30 digits with checksum ", "20 digits with checksum ")) for text in texts)
 
 
@@ -40,7 +45,30 @@ def test_a_run_goes_on_with_its_own_checkpoint_and_with_no_other(tmp_path):
         checkpoint.load_torch(path, "run 1", {**others, "schedule": others["optimizer"]})
     with pytest.raises(DataError, match="not written by this program: RuntimeError: .* size mismatch"):
         checkpoint.load_torch(path, "run 1", {"model": type(parts["model"])(5, 2)})
-    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == before and list(tmp_path.glob("[!.]*")) == [path]
+
+
+def test_of_two_trainings_in_a_folder_one_is_refused(tmp_path):
+    code = (f"import time; from compare import checkpoint as c; c.load_torch({str(tmp_path / 'model.checkpoint')!r}, "
+            f"'run', {{}}); print('began', flush=True); time.sleep({HANG})")
+    first = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert first.stdout.readline() == "began\n"
+        with pytest.raises(DataError, match="Another process is training with model.checkpoint, in the same folder"):
+            checkpoint.load_torch(tmp_path / "model.checkpoint", "run", {})
+    finally:
+        first.kill()
+        first.communicate()
+    assert checkpoint.load_torch(tmp_path / "model.checkpoint", "run", {}) == 0
+    assert checkpoint.load_torch(tmp_path / "model.checkpoint", "run", {}) == 0  # the same process, once more
+
+
+def test_a_checkpoint_that_is_a_link_is_written_where_it_leads(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "model.checkpoint").symlink_to(tmp_path / "disk" / "model")
+    checkpoint.save_torch(tmp_path / "model.checkpoint", "run", 3, torch_parts(1))
+    assert (tmp_path / "model.checkpoint").is_symlink() and (tmp_path / "disk" / "model").stat().st_size
+    assert checkpoint.load_torch(tmp_path / "model.checkpoint", "run", torch_parts(2)) == 3
 
 
 @pytest.mark.parametrize("content, said", [

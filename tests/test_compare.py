@@ -340,6 +340,48 @@ def test_a_terminal_that_lacks_characters_costs_no_results(encoding, clone):
     assert (trial / "comparison.svg").exists()
 
 
+@posix
+def test_a_run_is_kept_if_nobody_reads_on(clone):
+    process = clone.start("mlp_numpy", "mlp_jax", "--quick")
+    process.stdout.readline()
+    process.stdout.close()
+    process.wait(HANG)
+    assert process.stderr.read() or process.returncode
+    process.stderr.close()
+    assert "mlp_numpy seed 0" in clone.saved("trial")["runs"]
+
+
+@pytest.mark.parametrize("damage", [
+    "[]", "{", '{"settings": {}}', '{"settings": {}, "runs": [], "failures": {}}',
+    '{"settings": {}, "runs": {"mlp_numpy seed 0": {}}, "failures": {}}'])
+def test_a_damaged_comparison_is_kept_beside_a_new_one(damage, clone):
+    trial = clone.root / "compare/results/trial"
+    trial.mkdir(parents=True)
+    for name in "comparison.json", "comparison.old.json":
+        (trial / name).write_text(damage)
+    process = clone("mlp_numpy", "--quick", "--resume")
+    assert process.returncode == 1 and "it holds no comparison" in process.stderr_text
+    assert "Traceback" not in process.stderr_text
+    process = clone("mlp_numpy", "--quick")
+    assert process.returncode == 0, process.stderr_text
+    assert list(clone.saved("trial")["runs"]) == ["mlp_numpy seed 0"]
+    assert [(trial / f"comparison.{name}.json").read_text() for name in ("old", "old2")] == [damage, damage]
+
+
+def test_a_readme_that_lacks_the_place_of_the_table_is_named_before_the_runs(clone):
+    (clone.root / "README.md").write_text("nothing")
+    process = clone("--readme")
+    assert process.returncode == 1 and "README.md has no line <!-- table -->" in process.stderr_text
+    assert not list((clone.root / "compare").glob("results/*.json"))
+
+
+def test_a_first_comparison_of_some_scripts_does_not_replace_the_table_of_all(clone):
+    before = (clone.root / "README.md").read_text("utf-8")
+    process = clone("mlp_jax", "--readme")
+    assert process.returncode == 1 and "Name none, to measure all" in process.stderr_text
+    assert (clone.root / "README.md").read_text("utf-8") == before
+
+
 def test_a_place_that_cannot_be_written_is_named_before_the_runs(clone):
     (clone.root / "compare" / "results").touch()  # a file where a folder has to be
     process = clone("mlp_jax", "--quick")

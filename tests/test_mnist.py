@@ -828,7 +828,7 @@ def test_the_loader_as_a_script_shows_folder_sizes_classes_and_a_digit_of_each(o
     np.testing.assert_array_equal(drawn, np.array(firsts) > 0.4 * 255)
 
 
-@pytest.mark.parametrize("labels", [[], [3, 3, 7]])
+@pytest.mark.parametrize("labels", [[3, 3, 7], [0]])
 def test_the_loader_shows_a_class_without_digits_as_an_empty_place(labels, tmp_path, monkeypatch, capsys):
     for part in "train", "t10k":
         (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(

@@ -96,7 +96,7 @@ def train(folder="records", epochs=EPOCHS, seed=0):
     model = build_model(len(training.classes))
     steps = len(training) // BATCH_SIZE
     compile_model(model, epochs * steps)
-    run = f"{training.describe()}, {epochs=} {seed=} {BATCH_SIZE=} {LEARNING_RATE=}"
+    run = f"{training.describe()}, {epochs=} {seed=} {BATCH_SIZE=} {LEARNING_RATE=} {MOMENTUM=} {WEIGHT_DECAY=}"
     done = checkpoint.load_keras(CHECKPOINT, run, model)
     if done == epochs:
         sys.exit(f"{CHECKPOINT} has all {epochs} epochs. Move it away to begin anew.")

@@ -96,7 +96,7 @@ def train(folder="records", epochs=EPOCHS, seed=0):
     optimizer = optim.SGD(model.parameters(), LEARNING_RATE, MOMENTUM, weight_decay=WEIGHT_DECAY)
     schedule = optim.lr_scheduler.LambdaLR(
         optimizer, lambda i: float(np.interp(i / steps / epochs, [0, 0.2, 1], [0, 1, 0])))
-    run = f"{training.describe()}, {epochs=} {seed=} {BATCH_SIZE=} {LEARNING_RATE=}"
+    run = f"{training.describe()}, {epochs=} {seed=} {BATCH_SIZE=} {LEARNING_RATE=} {MOMENTUM=} {WEIGHT_DECAY=}"
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     done = checkpoint.load_torch(CHECKPOINT, run, parts)
     if done == epochs:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import stat
 import sys
 import tarfile
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
@@ -72,7 +73,7 @@ def _listed(folder):
     needed = f"A folder is needed with a sub-folder for each class and its pictures in that: {folder}/tench/1.jpg, say."
     if not folder.is_dir():
         raise RecordsError(f"{folder} is not a folder. {needed}")
-    hidden, files, texts = [], [], []
+    hidden, special, files, texts = [], [], [], []
 
     def entries(path):
         """Return the names in a folder that are not hidden, each with its size, or None if it is a folder itself."""
@@ -80,12 +81,14 @@ def _listed(folder):
             with os.scandir(path) as found:
                 found = list(found)
                 hidden.extend(each.path for each in found if _hidden(each.name))
-                sizes = {each.name: None if each.is_dir() else each.stat().st_size for each in found
-                         if not _hidden(each.name)}
+                status = {each.name: each.stat() for each in found if not _hidden(each.name)}
         except OSError as error:
             raise RecordsError(f"{error.filename} cannot be read: {error.strerror}. Allow reading it, or take it out "
                                f"of {folder}; then run the same command again.") from None
-        return dict(sorted(sizes.items()))
+        special.extend(os.path.join(path, name) for name, each in status.items()
+                       if not stat.S_ISDIR(each.st_mode) and not stat.S_ISREG(each.st_mode))
+        return {name: None if stat.S_ISDIR(each.st_mode) else each.st_size for name, each in sorted(status.items())
+                if os.path.join(path, name) not in special}
 
     found = entries(folder)
     classes, beside = ([name for name in found if (found[name] is None) == is_class] for is_class in (True, False))
@@ -105,6 +108,8 @@ def _listed(folder):
                            f"{classes[empty[0]]} among them. Fill or delete them: a class needs pictures to be learnt.")
     if beside:
         texts.append(f"{beside[0]}: {len(beside):,} files like this one are beside the folders of the classes.")
+    if special:
+        texts.append(f"{min(special)}: {len(special):,} pipes, sockets or devices like this one.")
     if hidden:
         texts.append(f"{min(hidden)}: {len(hidden):,} hidden or system files like this one.")
     return classes, files, texts
@@ -142,7 +147,13 @@ def _index(pictures, records, classes, files, shards, pool):
         raise RecordsError(f"{records} was packed of other pictures than are in {pictures} now, or in another way. "
                            "Name another folder to pack them into, or go back to those pictures.")
 
+    if index["classes"] != classes or index["planned"] != len(shards):
+        raise RecordsError(f"{records / 'index.json'} is damaged: its classes are not those of its plan. Pack the "
+                           "pictures into another folder.")
+
     def whole(name):
+        if index["shards"][name]["pictures"] != len(shards[name]) - len(index["shards"][name]["left_out"]):
+            return False
         try:
             with open(records / name, "rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest() == index["shards"][name]["sha256"]

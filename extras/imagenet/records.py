@@ -125,7 +125,10 @@ class Records:
             raise self._damaged(name, "does not have the checksum that is in index.json")
         self.checked[name] = state
         files = _files(memoryview(content))
-        return [(jpeg, int(bytes(label))) for jpeg, label in zip(files, files)]
+        pictures = [(jpeg, int(bytes(label))) for jpeg, label in zip(files, files)]
+        if len(pictures) != self.shards[name]["pictures"]:
+            raise self._damaged(name, f"has {len(pictures):,} pictures instead of {self.shards[name]['pictures']:,}")
+        return pictures
 
     def _status(self, name):
         """Return what the system knows of a shard's file, if it is there and as long as index.json says."""
@@ -173,8 +176,9 @@ def read_index(folder):
     path = folder / "index.json"
     try:
         index = json.loads(path.read_text("utf-8"))
-        if all(isinstance(shard, dict) and shard.keys() >= {"pictures", "bytes", "sha256", "left_out"}
-               for shard in index["shards"].values()) and index.keys() >= {"classes", "plan", "planned"}:
+        wanted = {"pictures": int, "bytes": int, "sha256": str, "left_out": dict}
+        if all(isinstance(shard[name], kind) for shard in index["shards"].values() for name, kind in wanted.items()) \
+                and isinstance(index["classes"], list) and isinstance(index["planned"], int) and index["plan"]:
             return index
         raise ValueError("parts of it are missing")
     except FileNotFoundError:

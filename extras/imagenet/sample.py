@@ -43,6 +43,8 @@ def make(folder, training=4000, validation=1000, seed=0):
     Raises:
         mnist.DataError: the digits cannot be had, or the folder cannot be written.
     """
+    if min(training, validation) < 1:
+        raise mnist.DataError(f"{min(training, validation)} pictures were asked for. Ask for 1 or more of each part.")
     rng = np.random.default_rng(seed)
     train, _, test = mnist.load_data(validation_size=0)
     for part, count, (x, y) in ("train", training, train), ("val", validation, test):
@@ -51,7 +53,8 @@ def make(folder, training=4000, validation=1000, seed=0):
             file = io.BytesIO()
             picture(digit, rng).save(file, "JPEG", quality=90)
             atomic.write(Path(folder, part, str(y[i % len(y)]), f"{i:06}.jpg"), file.getvalue())
-        print(f"{folder}/{part}: {count:,} pictures of {len(set(y[:count].tolist()))} classes")
+        files = list(Path(folder, part).glob("*/*.jpg"))  # also those that were there before
+        print(f"{folder}/{part}: {len(files):,} pictures of {len({file.parent for file in files})} classes")
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def train(epochs=EPOCHS, seed=0):
     start = [0, mnist.load_data(reshape=(1, 28, 28)) if rank == 0 else None]
     model = build_model()
     if rank == 0:
-        run = f"{checkpoint.digits(start[1][0][0])}, {seed=} {epochs=} {BATCH_SIZE=} {LEARNING_RATE=}"
+        run = f"{checkpoint.digits(*start[1][0])}, {seed=} {epochs=} {BATCH_SIZE=} {LEARNING_RATE=}"
         start[0] = checkpoint.load_torch(CHECKPOINT, run, {"model": model})
     torch.distributed.broadcast_object_list(start)  # rank 0 alone downloads
     done, ((x_train, y_train), valid, test) = start

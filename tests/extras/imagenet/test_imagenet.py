@@ -106,6 +106,8 @@ def test_the_same_command_goes_on_after_a_kill_and_refuses_what_is_not_its_own(s
             (first, "", fewer_classes(records), "is of another run: 10 classes, .* This one is: 9 classes, "),
             (first, "", other_pictures(records), "is of another run: (10 classes, 256 pictures) with checksum .* "
              r"This one is: \1 with checksum "),
+            (first, "s.MOMENTUM = 0.5", records, "is of another run"),
+            (first, "s.WEIGHT_DECAY = 0.1", records, "is of another run"),
             (first, "s.BATCH_SIZE = 16", records, "is of another run")):
         content = content or path.read_bytes()
         path.write_bytes(content)

@@ -17,7 +17,7 @@ from PIL import Image
 from test_mnist import HANG, wait_for
 
 from compare.scripts import ROOT
-from extras.imagenet import pack as packing
+from extras.imagenet import pack as packing, pictures as picture_files
 from extras.imagenet.pack import pack
 from extras.imagenet.records import Records, RecordsError, load
 
@@ -290,21 +290,22 @@ def test_a_passing_error_of_reading_ends_the_packing_which_then_goes_on(function
                                                                       monkeypatch):
     again = tmp_path / "again"
 
-    def read_bytes(path):
+    def stale(path, mode):
         if path.name == "31.png":
             raise OSError(116, "Stale file handle")
-        return own(path)
+        return open(path, mode)
 
     def scandir(path):
         if str(path).endswith("class 1"):
             raise PermissionError(13, "Permission denied", str(path))
         return own(path)
 
-    owner, called, instead = ((Path, "read_bytes", read_bytes) if function == "shrunk" else
-                              (os, "scandir", scandir))
-    own = getattr(owner, called)
+    own = os.scandir
     with monkeypatch.context() as patch:
-        patch.setattr(owner, called, instead)
+        if function == "shrunk":
+            patch.setattr(picture_files, "open", stale, raising=False)
+        else:
+            patch.setattr(os, "scandir", scandir)
         with pytest.raises(RecordsError, match=f"{name} cannot be read: (Stale|Permission)"):
             pack(pictures, again)
     assert not list(again.glob("*.part"))
@@ -330,6 +331,35 @@ def refused(pictures, folder):
     process = command(pictures, folder)
     _, error = process.communicate(timeout=HANG)
     return process.returncode == 1 and error.startswith(f"Another process is packing into {folder}. Wait until")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_named_and_a_link_to_nothing_stops_the_packing(pictures, packed, tmp_path):
+    shutil.copytree(pictures, tmp_path / "pictures")
+    pipe, link = (tmp_path / "pictures" / "class 1" / name for name in ("pipe.jpg", "link.jpg"))
+    os.mkfifo(pipe)
+    process = command(tmp_path / "pictures", tmp_path / "again")
+    printed, _ = process.communicate(timeout=HANG)
+    assert process.returncode == 0 and f"left out: {pipe}: 1 pipes, sockets or devices" in printed
+    assert (tmp_path / "again" / "00002.tar").read_bytes() == (packed / "00002.tar").read_bytes()
+    link.symlink_to(tmp_path / "another disk" / "1.jpg")
+    with pytest.raises(RecordsError, match=r"class 1.link\.jpg cannot be read: No such file"):
+        pack(tmp_path / "pictures", tmp_path / "again")
+
+
+def test_an_index_that_contradicts_the_shards_is_not_believed(pictures, packed):
+    index = json.loads((packed / "index.json").read_text())
+    before = content(packed)
+    index["shards"]["00001.tar"]["pictures"] += 5
+    (packed / "index.json").write_text(json.dumps(index))
+    with pytest.raises(RecordsError, match=r"00001\.tar is damaged: it has 16 pictures instead of 21"):
+        list(Records(packed).batches(16))
+    pack(pictures, packed)
+    assert content(packed) == before
+    index["classes"].reverse()
+    (packed / "index.json").write_text(json.dumps(index))
+    with pytest.raises(RecordsError, match="its classes are not those of its plan"):
+        pack(pictures, packed)
 
 
 def test_a_replaced_picture_is_noticed_and_a_new_system_file_is_no_matter(pictures, packed, tmp_path):

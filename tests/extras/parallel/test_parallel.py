@@ -233,7 +233,7 @@ def test_under_torchrun_a_killed_worker_is_made_good(workers, undisturbed, start
     # The same kernels on as many threads, and a sum of two: to the last bit, the steps are those of the other run.
     assert list(dict.fromkeys(lines)) == undisturbed[0]
     assert lines.count(lines[0]) == 1, "it began anew"
-    assert not list(both.folder.glob("*.checkpoint*"))
+    assert not list(both.folder.glob("conv_torch.checkpoint*"))
 
 
 @pytest.mark.parametrize("script", slow_but("mlp_numpy", of=PARALLEL))
@@ -276,9 +276,12 @@ def test_a_port_in_use_is_named_before_training(script, start):
      r"is of another run: 3,334 digits .* This one is: 3,333 digits "),
     (lambda content: content, "own = script.mnist.load_data; "
      "script.mnist.load_data = lambda **options: [(x[::-1].copy(), y) for x, y in own(**options)]",
-     r"is of another run: 3,334 digits with checksum (\w+), (.*)\. This one is: 3,334 digits with checksum \w+, \2\."),
+     r"is of another run: 3,334 digits with checksum \w+, (.*)\. This one is: 3,334 digits with checksum \w+, \1\."),
+    (lambda content: content, "own = script.mnist.load_data; "
+     "script.mnist.load_data = lambda **options: [(x, 9 - y) for x, y in own(**options)]", "is of another run: "),
     (lambda content: content, "script.build_model = lambda: script.nn.Linear(3, 3)", "not written by this program: ")],
-    ids=["truncated", "empty", "of another run", "of fewer digits", "of other digits", "of another network"])
+    ids=["truncated", "empty", "of another run", "of fewer digits", "of other digits", "of other labels",
+         "of another network"])
 def test_a_checkpoint_that_does_not_fit_is_refused_and_left_alone(damage, before, said, undisturbed, start):
     content = damage(undisturbed[1])
     job = start("conv_torch/2", training("conv_torch", 4, before), checkpoint=content)
