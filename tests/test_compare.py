@@ -46,8 +46,9 @@ def zeros(tmp_path_factory):
     return folder
 
 
-def heed_ctrl_c():  # which a process ignores if it is started by tests that run in the background
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def heed_signals():  # which a process ignores if it is started by tests that run in the background, or under nohup
+    for each in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+        signal.signal(each, signal.SIG_DFL)
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def clone(tmp_path, zeros):
                        "KERAS_BACKEND": "tensorflow", **call.environment}
         return subprocess.Popen([sys.executable, "-m", "compare", *arguments], cwd=root, env=environment,
                                 encoding=environment["PYTHONIOENCODING"], stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c if os.name == "posix" else None)
+                                stderr=subprocess.PIPE, preexec_fn=heed_signals if os.name == "posix" else None)
 
     def call(*arguments):
         process = start(*arguments)
