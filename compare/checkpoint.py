@@ -29,9 +29,9 @@ def load_torch(path, run, parts):
     Raises:
         DataError: the checkpoint cannot be read or written, is damaged, or is of another run.
     """
-    import torch  # here, because the other programs need it only in this function
     if not _begin(path):
         return 0
+    import torch  # here, because other programs use other libraries
     try:
         saved = torch.load(path, "cpu")
         _compare(path, saved["run"], run)
@@ -52,9 +52,9 @@ def save_torch(path, run, epoch, parts, **more):
 
 def load_keras(path, run, model):
     """Put a checkpoint of Keras into a compiled model and its optimizer; otherwise like load_torch()."""
-    import h5py
     if not _begin(path):
         return 0
+    import h5py
     try:
         with h5py.File(path) as file:
             _compare(path, file.attrs["run"], run)
