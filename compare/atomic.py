@@ -17,8 +17,7 @@ def replacing(path):
     Raises:
         DataError: the file cannot be written. The earlier file is still there, and the temporary one is removed.
     """
-    path = Path(os.path.realpath(path))  # if it is a link, its target is replaced
-    folder = path.with_name(path.name + ".part")
+    path, folder = _places(path)
     try:
         folder.mkdir(exist_ok=True, parents=True)
         yield folder / path.name  # the same name, because some libraries look at its end
@@ -43,14 +42,20 @@ def write(path, content):
 
 def check(*paths):
     """Raise DataError if one of these files could not be written: at the beginning, not after hours of work."""
-    for path in map(Path, paths):
-        folder = path.with_name(path.name + ".part")
+    for path in paths:
+        _, folder = _places(path)
         try:
             folder.mkdir(exist_ok=True, parents=True)
         except OSError as error:
             raise not_writable(path, error) from None
         with suppress(OSError):  # another process of the same run may do the same
             folder.rmdir()
+
+
+def _places(path):
+    """Return the file to replace, which is the target if `path` is a link, and the temporary folder beside it."""
+    path = Path(os.path.realpath(path))
+    return path, path.with_name(path.name + ".part")
 
 
 def lock(path, what):

@@ -8,8 +8,6 @@ from compare import atomic
 from mnist import DataError
 
 ADVICE = "Move it away to begin anew."
-
-
 held = {}  # locks on the checkpoints of this process, until it ends
 
 
